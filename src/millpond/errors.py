@@ -1,0 +1,5 @@
+"""One family of errors, so that a command can tell a mistake in its input from a defect in the code."""
+
+
+class MillpondError(Exception):
+    """Something in the caller's input is wrong; the message says what was found, what was expected and how to mend it."""
