@@ -1,0 +1,27 @@
+"""How to normalize long-tailed satellite images for deep learning."""
+
+from millpond.normalization.errors import NormalizationError
+from millpond.normalization.histogram import BandHistogram
+from millpond.normalization.offset import radiometric_offset
+from millpond.normalization.transforms import (
+    NORMALIZATIONS,
+    DriftWarning,
+    DynamicWorld,
+    Equalization,
+    Linear,
+    Normalization,
+    fit_normalization,
+)
+
+__all__ = [
+    "NORMALIZATIONS",
+    "BandHistogram",
+    "DriftWarning",
+    "DynamicWorld",
+    "Equalization",
+    "Linear",
+    "Normalization",
+    "NormalizationError",
+    "fit_normalization",
+    "radiometric_offset",
+]

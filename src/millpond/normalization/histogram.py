@@ -1,0 +1,461 @@
+"""Exact histograms of digital numbers.
+
+A digital number (DN) of Sentinel-2 is a 16-bit integer, so 65,536 counters a band hold everything that percentiles, means
+and normalizations need: exactly, in memory that doesn't grow with the archive, and in a form that can be added up over
+scenes, machines and years. Pixels are visited once.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
+from operator import add
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from millpond.normalization.errors import NormalizationError
+from millpond.normalization.offset import offset_of_product
+from millpond.raster import RasterError, open_raster
+
+N_DN = 65536
+"""Number of values that a 16-bit digital number can take."""
+
+DEFAULT_BANDS = ("B02", "B03", "B04", "B08")
+"""The study's bands: blue, green, red and near infrared, all at 10 m."""
+
+
+@dataclass(frozen=True, eq=False)
+class BandHistogram:
+    """Counts of every digital number in every band.
+
+    Attributes
+    ----------
+    counts : (n_bands, 65536) int64 array
+    bands : tuple of str
+    offset : int or None
+        Radiometric offset that the digital numbers include (0 or 1000 for Sentinel-2); None if unknown.
+    sources : tuple of str
+        Names of the files counted.
+    """
+
+    counts: np.ndarray
+    bands: tuple[str, ...]
+    offset: int | None = None
+    sources: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def from_array(
+        cls,
+        dn: np.ndarray,
+        bands: Sequence[str] = DEFAULT_BANDS,
+        nodata: int | None = 0,
+        *,
+        mask: np.ndarray | None = None,
+        offset: int | None = None,
+    ) -> "BandHistogram":
+        """Count an array.
+
+        Parameters
+        ----------
+        dn : (n_bands, rows, cols) array of uint16
+            Other integer types are taken if their values are in 0..65535.
+        bands : sequence of str
+        nodata : int or None
+            Digital number that stands for "no data"; not counted, band by band.
+        mask : (rows, cols) bool array, optional
+            True where a pixel is left out in all bands (cloud, snow).
+        offset : int, optional
+            Radiometric offset included in `dn`; see `millpond.normalization.offset`.
+
+        Raises
+        ------
+        NormalizationError
+            If shape, data type or number of bands don't fit.
+        """
+        groups = None if mask is None else np.where(np.asarray(mask, bool), -1, 0)
+        counts = _count_array(dn, bands, groups, n_groups=1)
+        return cls._finish(counts[0], bands, nodata, offset)
+
+    @classmethod
+    def grouped_from_array(
+        cls,
+        dn: np.ndarray,
+        groups: np.ndarray,
+        bands: Sequence[str] = DEFAULT_BANDS,
+        nodata: int | None = 0,
+        *,
+        mask: np.ndarray | None = None,
+        offset: int | None = None,
+    ) -> dict[int, "BandHistogram"]:
+        """Count an array by the label of each pixel, in one pass.
+
+        Parameters
+        ----------
+        groups : (rows, cols) array of integers
+            Land cover, region or any other label; negative labels are left out.
+
+        Returns
+        -------
+        dict of label to BandHistogram
+            In the order of the labels; labels without pixels are absent.
+        """
+        labels, index = np.unique(np.asarray(groups), return_inverse=True)
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise NormalizationError(f"groups of type {labels.dtype} found, integers expected. Number the classes.")
+        left_out = int((labels < 0).sum())
+        labels, index = labels[left_out:], index.reshape(np.shape(groups)) - left_out
+        if mask is not None:
+            index = np.where(np.asarray(mask, bool), -1, index)
+        counts = _count_array(dn, bands, index, n_groups=len(labels))
+        return {
+            int(label): cls._finish(group, bands, nodata, offset)
+            for label, group in zip(labels, counts, strict=True)
+            if group.any()
+        }
+
+    @classmethod
+    def from_rasters(
+        cls,
+        paths,
+        bands: Sequence[str] = DEFAULT_BANDS,
+        nodata: int | None = 0,
+        client=None,
+        *,
+        masks: Sequence[str | Path] | None = None,
+        offset: int | str | None = "auto",
+        harmonize: bool = False,
+    ) -> "BandHistogram":
+        """Count scenes of any size, block by block.
+
+        Parameters
+        ----------
+        paths : path, mapping of band to path, or a sequence of these
+            One scene or several. Several files with one band each are one scene; nest the lists of several such scenes.
+        bands, nodata
+            As in `from_array`.
+        client : dask.distributed.Client, optional
+            Counts scenes on a cluster; every worker must see the files.
+        masks : sequence of path, optional
+            One raster a scene, on its grid; pixels where it isn't zero are left out.
+        offset : "auto", int or None
+            Radiometric offset; by default from the metadata, the product's name or the date (None if nothing is found).
+        harmonize : bool
+            Bring every scene to offset 0 before adding. Otherwise scenes of unlike offsets are refused.
+
+        Raises
+        ------
+        RasterError
+            If a file can't be read as expected.
+        NormalizationError
+            If scenes of unlike offsets would be mixed.
+        """
+        scenes = _scenes(paths)
+        masks = _one_each(masks, scenes, "masks")
+        jobs = [
+            (scene, bands, nodata, mask, None, offset, harmonize) for scene, mask in zip(scenes, masks, strict=True)
+        ]
+        return reduce(add, (histograms[0] for histograms in _run(jobs, client)))
+
+    @classmethod
+    def grouped_from_rasters(
+        cls,
+        paths,
+        groups: Sequence[Hashable | Path],
+        bands: Sequence[str] = DEFAULT_BANDS,
+        nodata: int | None = 0,
+        client=None,
+        *,
+        masks: Sequence[str | Path] | None = None,
+        offset: int | str | None = "auto",
+        harmonize: bool = False,
+    ) -> dict[Hashable, "BandHistogram"]:
+        """Count scenes by group, in one pass.
+
+        Parameters
+        ----------
+        groups : sequence, one item a scene
+            A `pathlib.Path` is a label raster on the scene's grid (negative labels are left out); anything else is an
+            attribute of the whole scene, such as its month or region.
+
+        Returns
+        -------
+        dict of label or attribute to BandHistogram
+        """
+        scenes = _scenes(paths)
+        masks = _one_each(masks, scenes, "masks")
+        groups = _one_each(groups, scenes, "groups")
+        jobs = [
+            (scene, bands, nodata, mask, group, offset, harmonize)
+            for scene, mask, group in zip(scenes, masks, groups, strict=True)
+        ]
+        merged: dict[Hashable, BandHistogram] = {}
+        for histograms in _run(jobs, client):
+            for label, histogram in histograms.items():
+                merged[label] = merged[label] + histogram if label in merged else histogram
+        return dict(sorted(merged.items(), key=lambda item: (str(type(item[0])), item[0])))
+
+    @classmethod
+    def _finish(cls, counts, bands, nodata, offset, sources=()) -> "BandHistogram":
+        if nodata is not None and 0 <= nodata < N_DN:
+            counts[:, int(nodata)] = 0
+        return cls(counts, tuple(bands), offset, tuple(sources))
+
+    def __add__(self, other: "BandHistogram") -> "BandHistogram":
+        """The histogram of the pixels of both.
+
+        Raises
+        ------
+        NormalizationError
+            If bands or radiometric offsets differ, or one of the offsets is unknown.
+        """
+        if not isinstance(other, BandHistogram):
+            return NotImplemented
+        if self.bands != other.bands:
+            raise NormalizationError(
+                f"histograms of bands {', '.join(self.bands)} and {', '.join(other.bands)} found, the same bands in the "
+                "same order expected. Count both with the same bands=(...)."
+            )
+        if self.offset != other.offset:
+            raise NormalizationError(
+                f"histograms with radiometric offsets {_named(self)} and {_named(other)} found, one offset expected: since "
+                "25 January 2022 (processing baseline 04.00) digital numbers include 1,000. Harmonize them "
+                "(harmonized(), harmonize=True), or state the offset if it is unknown (offset=0 or offset=1000)."
+            )
+        return replace(self, counts=self.counts + other.counts, sources=self.sources + other.sources)
+
+    def harmonized(self) -> "BandHistogram":
+        """The same pixels with the radiometric offset taken off; negative reflectances become digital number 0.
+
+        Raises
+        ------
+        NormalizationError
+            If the offset is unknown.
+        """
+        if self.offset is None:
+            raise NormalizationError(
+                "a histogram of unknown radiometric offset found, a known one expected. State it when counting: "
+                "offset=0 before processing baseline 04.00, offset=1000 since."
+            )
+        shifted = np.zeros_like(self.counts)
+        shifted[:, : N_DN - self.offset] = self.counts[:, self.offset :]
+        shifted[:, 0] += self.counts[:, : self.offset].sum(axis=1)
+        return replace(self, counts=shifted, offset=0)
+
+    def select(self, bands: Sequence[str]) -> "BandHistogram":
+        """The histogram of some of the bands, in the order asked for."""
+        missing = [band for band in bands if band not in self.bands]
+        if missing:
+            raise NormalizationError(
+                f"bands {', '.join(self.bands)} found, {', '.join(missing)} missing. Count these bands too."
+            )
+        return replace(self, counts=self.counts[[self.bands.index(band) for band in bands]], bands=tuple(bands))
+
+    @cached_property
+    def n_pixels(self) -> np.ndarray:
+        """(n_bands,) int64: valid pixels of each band."""
+        return self.counts.sum(axis=1)
+
+    @cached_property
+    def min(self) -> np.ndarray:
+        """(n_bands,) smallest valid digital number."""
+        self._require_pixels()
+        return (self.counts > 0).argmax(axis=1)
+
+    @cached_property
+    def max(self) -> np.ndarray:
+        """(n_bands,) largest valid digital number."""
+        self._require_pixels()
+        return N_DN - 1 - (self.counts[:, ::-1] > 0).argmax(axis=1)
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """(n_bands,) mean digital number, from exact integer sums."""
+        self._require_pixels()
+        return self.counts @ np.arange(N_DN) / self.n_pixels
+
+    @cached_property
+    def std(self) -> np.ndarray:
+        """(n_bands,) population standard deviation."""
+        return np.sqrt(self.central_moment(2))
+
+    def central_moment(self, order: int) -> np.ndarray:
+        """(n_bands,) central moment of the digital numbers."""
+        deviations = np.arange(N_DN) - self.mean[:, None]
+        return (self.counts * deviations**order).sum(axis=1) / self.n_pixels
+
+    def percentile(self, q, of: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
+        """Percentiles as `numpy.percentile(..., method="linear")` gives them on the same pixels, to the last bit.
+
+        Parameters
+        ----------
+        q : float or (n_q,) sequence
+            In 0..100.
+        of : callable, optional
+            An increasing function; then the percentiles are those of the transformed values.
+
+        Returns
+        -------
+        (n_bands,) or (n_q, n_bands) float64 array
+
+        Raises
+        ------
+        NormalizationError
+            If a band has no valid pixel or `q` is out of range.
+        """
+        self._require_pixels()
+        fractions = np.true_divide(np.asarray(q), 100)
+        if not np.all((fractions >= 0) & (fractions <= 1)):
+            raise NormalizationError(f"percentile {q} found, a number from 0 to 100 expected.")
+        position = (self.n_pixels - 1) * fractions[..., None]  # of the value in the sorted pixels, between two of them
+        below = np.floor(position)
+        weight = position - below
+        left = self._order_statistic(below)
+        right = self._order_statistic(np.minimum(below + 1, self.n_pixels - 1))
+        if of is not None:
+            left, right = of(left), of(right)
+        # numpy interpolates from the nearer end; anything else differs from it in the last bit.
+        step = right - left
+        return np.where(weight >= 0.5, right - step * (1 - weight), left + step * weight)
+
+    @cached_property
+    def _cumulative(self) -> np.ndarray:
+        return self.counts.cumsum(axis=1)
+
+    def _order_statistic(self, rank: np.ndarray) -> np.ndarray:
+        """Value at a rank (0 = smallest) of the sorted pixels; `rank` is (..., n_bands)."""
+        return np.stack(
+            [np.searchsorted(self._cumulative[band], rank[..., band], side="right") for band in range(len(self.bands))],
+            axis=-1,
+        ).astype(float)
+
+    def _require_pixels(self) -> None:
+        empty = [band for band, n in zip(self.bands, self.n_pixels, strict=True) if n == 0]
+        if empty:
+            raise NormalizationError(
+                f"no valid pixel found in {', '.join(empty)}, at least one expected. Check the no-data value and the mask."
+            )
+
+
+def as_digital_numbers(dn: np.ndarray) -> np.ndarray:
+    """View or convert integers in 0..65535 as uint16; anything else is refused.
+
+    Raises
+    ------
+    NormalizationError
+        For reflectances (floats) and for integers out of range.
+    """
+    dn = np.asarray(dn)
+    if dn.dtype == np.uint16:
+        return dn
+    if not np.issubdtype(dn.dtype, np.integer):
+        raise NormalizationError(
+            f"values of type {dn.dtype} found, digital numbers (uint16) expected. "
+            "Multiply reflectances by 10,000 and round them."
+        )
+    if dn.size and (dn.min() < 0 or dn.max() >= N_DN):
+        raise NormalizationError(
+            f"values from {dn.min()} to {dn.max()} found, digital numbers in 0..65535 expected. "
+            "Set no-data values to 0 and clip the rest."
+        )
+    return dn.astype(np.uint16)
+
+
+def _count_array(dn: np.ndarray, bands: Sequence[str], groups: np.ndarray | None, n_groups: int) -> np.ndarray:
+    """(n_groups, n_bands, 65536) counts; `groups` is (rows, cols) with -1 for pixels to be left out."""
+    dn = as_digital_numbers(dn)
+    if dn.ndim != 3 or len(dn) != len(bands):
+        raise NormalizationError(
+            f"an array of shape {dn.shape} found, (n_bands, rows, cols) with {len(bands)} bands "
+            f"({', '.join(bands)}) expected. Name the bands with bands=(...), bands first."
+        )
+    if groups is not None and groups.shape != dn.shape[1:]:
+        raise NormalizationError(
+            f"a mask or groups of shape {groups.shape} found, {dn.shape[1:]} as of the image expected. "
+            "Resample it to the image's grid."
+        )
+    counts = np.zeros((n_groups, len(bands), N_DN), np.int64)
+    if groups is None:
+        for band, values in enumerate(dn):
+            _count(np.ascontiguousarray(values).ravel(), counts[0, band])
+    else:
+        index = np.ascontiguousarray(groups, dtype=np.int64).ravel()
+        for band, values in enumerate(dn):
+            _count_by_group(np.ascontiguousarray(values).ravel(), index, counts[:, band])
+    return counts
+
+
+@numba.njit(nogil=True, cache=True)
+def _count(dn, counts):
+    # Neighbouring pixels are often equal. Two tables taken in turn spare the wait for the increment just written.
+    other = np.zeros_like(counts)
+    n = dn.size
+    for i in range(0, n - 1, 2):
+        counts[dn[i]] += 1
+        other[dn[i + 1]] += 1
+    if n % 2:
+        counts[dn[n - 1]] += 1
+    counts += other
+
+
+@numba.njit(nogil=True, cache=True)
+def _count_by_group(dn, group, counts):
+    for i in range(dn.size):
+        if group[i] >= 0:
+            counts[group[i], dn[i]] += 1
+
+
+def _scenes(paths) -> list:
+    if isinstance(paths, str | Path | Mapping):
+        return [paths]
+    paths = list(paths)
+    if not paths:
+        raise RasterError("no files given, at least one expected. Check the folder or the pattern.")
+    if all(isinstance(path, str | Path) for path in paths):
+        with open_raster(paths[0]) as first:
+            if len(first.bands) == 1:
+                return [paths]
+    return paths
+
+
+def _one_each(items: Sequence | None, scenes: list, what: str) -> list:
+    items = [None] * len(scenes) if items is None else list(items)
+    if len(items) != len(scenes):
+        raise NormalizationError(f"{len(items)} {what} for {len(scenes)} scenes found, one a scene expected.")
+    return items
+
+
+def _run(jobs: list[tuple], client):
+    if client is None:
+        return (_count_scene(*job) for job in jobs)
+    return (future.result() for future in client.map(lambda job: _count_scene(*job), jobs, pure=False))
+
+
+def _count_scene(scene, bands, nodata, mask, group, offset, harmonize) -> dict[Hashable, BandHistogram]:
+    """Histograms of one scene by label; without a label raster there is one, under the scene's attribute or 0."""
+    with open_raster(scene, bands) as raster:
+        if offset == "auto":
+            offset = offset_of_product(raster.tags(), (path.resolve() for path in raster.paths))
+        mask_raster = open_raster({"mask": mask}) if mask is not None else None
+        label_raster = open_raster({"label": group}) if isinstance(group, Path) else None
+        merged: dict[Hashable, BandHistogram] = {}
+        for window, dn in raster.blocks():
+            block_mask = None if mask_raster is None else mask_raster.read(window)[0] != 0
+            common = {"bands": raster.bands, "nodata": nodata, "mask": block_mask, "offset": offset}
+            if label_raster is None:
+                parts = {0 if group is None else group: BandHistogram.from_array(dn, **common)}
+            else:
+                parts = BandHistogram.grouped_from_array(dn, label_raster.read(window)[0], **common)
+            for label, part in parts.items():
+                if label in merged:
+                    merged[label].counts[:] += part.counts
+                else:
+                    merged[label] = part
+        names = tuple(dict.fromkeys(path.name for path in raster.paths))
+    merged = {label: replace(histogram, sources=names) for label, histogram in merged.items()}
+    return {label: h.harmonized() for label, h in merged.items()} if harmonize else merged
+
+
+def _named(histogram: BandHistogram) -> str:
+    offset = "unknown" if histogram.offset is None else f"{histogram.offset:,}"
+    return f"{offset} ({', '.join(histogram.sources[:3])})" if histogram.sources else offset

@@ -1,0 +1,86 @@
+"""The radiometric offset of Sentinel-2: a step of 1,000 digital numbers on 25 January 2022.
+
+Since processing baseline 04.00 every Sentinel-2 product holds reflectance times 10,000 *plus 1,000*, so that small
+negative reflectances survive. Statistics from before and after must not meet unnoticed. Only the baseline is conclusive:
+ESA has reprocessed older scenes (Collection 1) with baselines that carry the offset.
+
+Source: ESA, Sentinel-2 Products Specification Document, `RADIO_ADD_OFFSET` (L1C) and `BOA_ADD_OFFSET` (L2A).
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path
+
+from millpond.normalization.errors import NormalizationError
+
+OFFSET_DN = 1000
+FIRST_BASELINE_WITH_OFFSET = 4.0
+FIRST_DATE_WITH_OFFSET = date(2022, 1, 25)
+
+_BASELINE_IN_NAME = re.compile(r"_N(\d{2})(\d{2})_")
+_DATE_IN_NAME = re.compile(r"(?<!\d)((?:20)\d{2})(\d{2})(\d{2})(?=T\d{6}|\D|$)")
+
+
+def radiometric_offset(*, baseline: str | float | None = None, acquired: date | None = None) -> int | None:
+    """Offset in digital numbers that a Sentinel-2 product carries.
+
+    Parameters
+    ----------
+    baseline : str or float, optional
+        Processing baseline such as `"04.00"`; decides when given.
+    acquired : datetime.date, optional
+        Date of acquisition; decides otherwise, on the assumption that scenes from before 25 January 2022 weren't
+        reprocessed. State the offset yourself if they may have been.
+
+    Returns
+    -------
+    int or None
+        0, 1000, or None if neither is known.
+    """
+    if baseline is not None:
+        try:
+            number = float(baseline)
+        except ValueError:
+            raise NormalizationError(
+                f"processing baseline {baseline!r} found, a number such as '04.00' expected. State the offset (0 or 1000)."
+            ) from None
+        return OFFSET_DN if number >= FIRST_BASELINE_WITH_OFFSET else 0
+    if acquired is not None:
+        return OFFSET_DN if acquired >= FIRST_DATE_WITH_OFFSET else 0
+    return None
+
+
+def offset_of_product(tags: Mapping[str, str], paths: Iterable[str | Path]) -> int | None:
+    """Find the offset of opened files: from metadata tags, from the product's name, at last from the date in it.
+
+    Parameters
+    ----------
+    tags : mapping
+        GDAL metadata: `RADIO_ADD_OFFSET`, `BOA_ADD_OFFSET` or `PROCESSING_BASELINE`.
+    paths : iterable of path
+        Full paths: the product folder (`..._N0400_...SAFE`) names the baseline, the file often only the date.
+
+    Returns
+    -------
+    int or None
+        None where nothing is known, and where the files disagree.
+    """
+    for name, value in tags.items():
+        if name.startswith(("RADIO_ADD_OFFSET", "BOA_ADD_OFFSET")):
+            return -int(float(value))
+    if "PROCESSING_BASELINE" in tags:
+        return radiometric_offset(baseline=tags["PROCESSING_BASELINE"])
+    found = {_offset_in_name(str(path)) for path in paths}
+    return found.pop() if len(found) == 1 else None
+
+
+def _offset_in_name(path: str) -> int | None:
+    if match := _BASELINE_IN_NAME.search(path):
+        return radiometric_offset(baseline=f"{match[1]}.{match[2]}")
+    for match in _DATE_IN_NAME.finditer(Path(path).name):
+        try:
+            return radiometric_offset(acquired=date(*map(int, match.groups())))
+        except ValueError:  # eight digits that are no date
+            continue
+    return None

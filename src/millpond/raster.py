@@ -1,0 +1,327 @@
+"""Bands by name from GeoTIFF, JPEG 2000 and whatever else GDAL reads.
+
+Satellite scenes come as one file with many bands or as many files with one band. Here both are one `Raster`: bands have
+names, share one grid, and are read whole, by window, or block by block in bounded memory. Everything that can be wrong
+with a file ends in one exception, `RasterError`, that names the file, what was found, what was expected and how to mend it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioIOError
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from millpond.errors import MillpondError
+
+SENTINEL2_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
+"""The thirteen bands of a Sentinel-2 L1C product in the order of their wavelengths, as products stack them."""
+
+# Reading keeps no more decoded blocks than this; GDAL's own default is a share of the machine's memory.
+_GDAL_CACHE_BYTES = 64 * 2**20
+_BAND_IN_NAME = re.compile(r"(?:^|[_.\-])(B\d{1,2}A?|VV|VH|HH|HV)(?=[_.\-]|$)", re.IGNORECASE)
+
+
+class RasterError(MillpondError):
+    """A raster can't be used as asked; the message names the file, the finding, the expectation and the mend."""
+
+
+def band_name(text: str) -> str:
+    """Sentinel-2's names have two digits: `b2` and `B2` become `B02`; other names stay as they are."""
+    match = re.fullmatch(r"[Bb](\d{1,2})([Aa]?)", text)
+    if not match:
+        return text
+    digits, letter = match.groups()
+    return f"B{int(digits)}A" if letter else f"B{int(digits):02d}"
+
+
+def open_raster(
+    source: str | Path | Sequence[str | Path] | Mapping[str, str | Path],
+    bands: Sequence[str] | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    dtype: str | None = None,
+) -> "Raster":
+    """Open bands that share one grid.
+
+    Parameters
+    ----------
+    source : path, sequence of paths, or mapping of band name to path
+        One file with named bands; or one file a band, named by its description or by its file name (`..._B03.jp2`);
+        or the names stated.
+    bands : sequence of str, optional
+        The bands wanted, in this order. By default all that are there.
+    names : sequence of str, optional
+        Names for the bands of a single file that carries none.
+    dtype : str, optional
+        The expected data type, such as `"uint16"` for Sentinel-2 digital numbers.
+
+    Returns
+    -------
+    Raster
+        To be closed, best by `with`.
+
+    Raises
+    ------
+    RasterError
+        If a file is missing, truncated or no raster; if a band is absent or unnamed; if the data type isn't `dtype`; if
+        sizes, georeferencing or coordinate reference systems differ.
+    """
+    with ExitStack() as stack:
+        if isinstance(source, Mapping):
+            found = {band_name(name): (_open(path, stack), 1) for name, path in source.items()}
+        elif isinstance(source, str | Path):
+            found = _bands_of(_open(source, stack), names)
+        else:
+            found = {}
+            for path in source:
+                for name, place in _bands_of(_open(path, stack), None).items():
+                    if name in found:
+                        first = found[name][0].name
+                        raise RasterError(
+                            f"{path}: band {name} found, but {first} holds it too. Give one file a band, "
+                            "or pass a mapping of band name to path."
+                        )
+                    found[name] = place
+        if not found:
+            raise RasterError("no files given, at least one expected. Pass a path, several paths or a mapping.")
+        wanted = tuple(map(band_name, bands)) if bands is not None else tuple(found)
+        missing = [name for name in wanted if name not in found]
+        if missing:
+            where = next(iter(found.values()))[0].name
+            raise RasterError(
+                f"{where}: bands {', '.join(found)} found, {', '.join(missing)} missing. Name the bands in the file's band "
+                f"descriptions or in the file names, or ask for some of those found."
+            )
+        chosen = {name: found[name] for name in wanted}
+        _check_alike(chosen, dtype)
+        return Raster(chosen, stack.pop_all())
+
+
+class Raster:
+    """Open bands on one grid; made by `open_raster`.
+
+    Attributes
+    ----------
+    bands : tuple of str
+    shape : (rows, cols)
+    transform, crs
+        Georeferencing as rasterio has it.
+    dtype : numpy.dtype
+    nodata : float or None
+    paths : tuple of Path
+        The file of each band.
+    """
+
+    def __init__(self, places: dict, stack: ExitStack):
+        self._places = places
+        self._stack = stack
+        first = next(iter(places.values()))[0]
+        self.bands = tuple(places)
+        self.shape = first.shape
+        self.transform = first.transform
+        self.crs = first.crs
+        self.dtype = np.dtype(first.dtypes[0])
+        self.nodata = first.nodata
+        self.paths = tuple(Path(dataset.name) for dataset, _ in places.values())
+
+    def __enter__(self) -> "Raster":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def tags(self) -> dict[str, str]:
+        """Metadata of the first band's file (for example `PROCESSING_BASELINE`)."""
+        return next(iter(self._places.values()))[0].tags()
+
+    def read(self, window: Window | None = None, *, scaled: bool = False) -> np.ndarray:
+        """Read all bands.
+
+        Parameters
+        ----------
+        window : rasterio.windows.Window, optional
+            Must lie inside the raster; the whole by default.
+        scaled : bool
+            Apply the file's scale and offset (digital number to reflectance): float32, NaN where there is no data.
+
+        Returns
+        -------
+        (n_bands, rows, cols) array
+        """
+        rows, cols = self.shape
+        window = window or Window(0, 0, cols, rows)
+        if (
+            window.row_off < 0
+            or window.col_off < 0
+            or window.row_off + window.height > rows
+            or (window.col_off + window.width > cols)
+        ):
+            raise RasterError(
+                f"{self.paths[0]}: window {_rows_cols(window)} found, but the raster has rows 0..{rows} and columns "
+                f"0..{cols}. Intersect the window with the raster first."
+            )
+        out = np.empty((len(self.bands), int(window.height), int(window.width)), self.dtype)
+        for dataset, target, indexes in self._by_file():
+            with _readable(dataset.name):
+                if target == slice(None):
+                    dataset.read(indexes, window=window, out=out)
+                else:
+                    out[target] = dataset.read(indexes, window=window)
+        return self._scale(out) if scaled else out
+
+    def blocks(self, max_pixels: int = 2**21) -> Iterator[tuple[Window, np.ndarray]]:
+        """Read block by block, in the file's own blocks as far as they fit into `max_pixels`.
+
+        Yields
+        ------
+        (window, array)
+            Windows cover the raster once; array as in `read`. Memory is bounded by `max_pixels`, not by the raster.
+        """
+        with rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE_BYTES):
+            for window in self.windows(max_pixels):
+                yield window, self.read(window)
+
+    def windows(self, max_pixels: int = 2**21) -> list[Window]:
+        """Windows that cover the raster once, whole blocks of the file, each of at most `max_pixels` where blocks allow."""
+        rows, cols = self.shape
+        block_rows, block_cols = next(iter(self._places.values()))[0].block_shapes[0]
+        across = min(cols, max(1, max_pixels // (block_rows * block_cols)) * block_cols)
+        down = min(rows, max(1, max_pixels // (block_rows * across)) * block_rows)
+        return [
+            Window(col, row, min(across, cols - col), min(down, rows - row))
+            for row in range(0, rows, down)
+            for col in range(0, cols, across)
+        ]
+
+    def _by_file(self) -> Iterator[tuple]:
+        """Each open file once, so that pixel-interleaved bands are decoded once: (dataset, rows of the output, indexes)."""
+        datasets = {id(dataset): dataset for dataset, _ in self._places.values()}
+        for key, dataset in datasets.items():
+            rows = [i for i, (other, _) in enumerate(self._places.values()) if id(other) == key]
+            indexes = [index for other, index in self._places.values() if id(other) == key]
+            yield dataset, slice(None) if len(rows) == len(self.bands) else rows, indexes
+
+    def _scale(self, values: np.ndarray) -> np.ndarray:
+        scale = [dataset.scales[index - 1] for dataset, index in self._places.values()]
+        offset = [dataset.offsets[index - 1] for dataset, index in self._places.values()]
+        scaled = values * np.reshape(scale, (-1, 1, 1)) + np.reshape(offset, (-1, 1, 1))
+        if self.nodata is not None:
+            scaled[values == self.nodata] = np.nan
+        return scaled.astype(np.float32)
+
+
+def read_onto(path: str | Path, like: Raster, *, resampling: str = "nearest") -> np.ndarray:
+    """Read the first band of another file on the grid of `like`, resampled and reprojected as needed.
+
+    Parameters
+    ----------
+    path : path
+        A coarser or finer band, a DEM, a label raster.
+    like : Raster
+    resampling : str
+        A name of rasterio's `Resampling`; keep `nearest` for labels.
+
+    Returns
+    -------
+    (rows, cols) array of the file's data type
+    """
+    with ExitStack() as stack:
+        dataset = _open(path, stack)
+        rows, cols = like.shape
+        grid = {"crs": like.crs, "transform": like.transform, "height": rows, "width": cols}
+        with _readable(path), WarpedVRT(dataset, resampling=Resampling[resampling], **grid) as warped:
+            return warped.read(1)
+
+
+@contextmanager
+def _readable(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except RasterioIOError as error:
+        detail = str(error.__cause__ or error)
+        raise RasterError(
+            f"{path}: the header is readable but the pixels are not ({detail}); a complete file expected. "
+            "The file is probably truncated: download or copy it again."
+        ) from error
+
+
+def _open(path: str | Path, stack: ExitStack) -> rasterio.DatasetReader:
+    # Archives and remote files ("/vsi...", "s3://...") are left to GDAL; only plain paths can be checked beforehand.
+    if "://" not in str(path) and not str(path).startswith("/vsi") and not Path(path).exists():
+        raise RasterError(f"{path}: no such file found, a raster expected. Check the path.")
+    try:
+        return stack.enter_context(rasterio.open(path))
+    except RasterioIOError as error:
+        raise RasterError(
+            f"{path}: no raster found ({error}), a GeoTIFF, JPEG 2000 or another GDAL format expected. "
+            "Check that the file is what its name says and that it was downloaded whole."
+        ) from error
+
+
+def _bands_of(dataset: rasterio.DatasetReader, names: Sequence[str] | None) -> dict:
+    if names is not None:
+        if len(names) != dataset.count:
+            raise RasterError(
+                f"{dataset.name}: {dataset.count} bands found, {len(names)} names given ({', '.join(names)}). "
+                "Give one name a band."
+            )
+        found = list(names)
+    elif all(dataset.descriptions):
+        found = list(dataset.descriptions)
+    elif dataset.count == 1:
+        matches = _BAND_IN_NAME.findall(Path(dataset.name).stem)
+        if not matches:
+            raise RasterError(
+                f"{dataset.name}: one band without a name found, a band description or a file name such as "
+                "scene_B03.jp2 expected. Pass a mapping of band name to path."
+            )
+        found = [matches[-1]]
+    else:
+        raise RasterError(
+            f"{dataset.name}: {dataset.count} bands without names found, band descriptions such as B03 expected. "
+            "Pass names=(...), one a band."
+        )
+    return {band_name(name): (dataset, index) for index, name in enumerate(found, start=1)}
+
+
+def _check_alike(places: dict, dtype: str | None) -> None:
+    reference = next(iter(places.values()))[0]
+    for name, (dataset, index) in places.items():
+        found = dataset.dtypes[index - 1]
+        expected = dtype or reference.dtypes[0]
+        if np.dtype(found) != np.dtype(expected):
+            raise RasterError(
+                f"{dataset.name}: band {name} is {found}, {np.dtype(expected)} expected. Convert it, or choose bands "
+                "of one data type."
+            )
+        for what, mine, theirs in (
+            ("size (rows, cols)", dataset.shape, reference.shape),
+            ("coordinate reference system", dataset.crs, reference.crs),
+            ("no-data value", dataset.nodata, reference.nodata),
+        ):
+            if mine != theirs and not (mine is not None and mine != mine):  # NaN is no-data too, and unequal to itself
+                raise RasterError(
+                    f"{dataset.name}: {what} {mine} found, {theirs} expected as in {reference.name}. "
+                    "Resample the bands to one grid first (millpond.raster.read_onto)."
+                )
+        if not dataset.transform.almost_equals(reference.transform, precision=1e-6):
+            raise RasterError(
+                f"{dataset.name}: georeferencing {tuple(dataset.transform)[:6]} found, {tuple(reference.transform)[:6]} "
+                f"expected as in {reference.name}. Resample the bands to one grid first (millpond.raster.read_onto)."
+            )
+
+
+def _rows_cols(window: Window) -> str:
+    return (
+        f"rows {window.row_off}..{window.row_off + window.height} and "
+        f"columns {window.col_off}..{window.col_off + window.width}"
+    )
