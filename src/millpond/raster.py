@@ -1,8 +1,9 @@
 """Bands by name from GeoTIFF, JPEG 2000 and whatever else GDAL reads.
 
-Satellite scenes come as one file with many bands or as many files with one band. Here both are one `Raster`: bands have
-names, share one grid, and are read whole, by window, or block by block in bounded memory. Everything that can be wrong
-with a file ends in one exception, `RasterError`, that names the file, what was found, what was expected and how to mend it.
+Satellite scenes come as one file with many bands or as many files with one band. Here both are one `Raster`: bands
+have names, share one grid, and are read whole, by window, or block by block in bounded memory. Everything that can be
+wrong with a file ends in one exception, `RasterError`, that names the file, what was found, what was expected and how to
+mend it.
 """
 
 import re
@@ -95,8 +96,8 @@ def open_raster(
         if missing:
             where = next(iter(found.values()))[0].name
             raise RasterError(
-                f"{where}: bands {', '.join(found)} found, {', '.join(missing)} missing. Name the bands in the file's band "
-                f"descriptions or in the file names, or ask for some of those found."
+                f"{where}: bands {', '.join(found)} found, {', '.join(missing)} missing. Name the bands in the file's "
+                "band descriptions or in the file names, or ask for some of those found."
             )
         chosen = {name: found[name] for name in wanted}
         _check_alike(chosen, dtype)
@@ -191,7 +192,7 @@ class Raster:
                 yield window, self.read(window)
 
     def windows(self, max_pixels: int = 2**21) -> list[Window]:
-        """Windows that cover the raster once, whole blocks of the file, each of at most `max_pixels` where blocks allow."""
+        """Windows that cover the raster once: whole blocks of the file, as many as fit into `max_pixels`."""
         rows, cols = self.shape
         block_rows, block_cols = next(iter(self._places.values()))[0].block_shapes[0]
         across = min(cols, max(1, max_pixels // (block_rows * block_cols)) * block_cols)
@@ -203,7 +204,7 @@ class Raster:
         ]
 
     def _by_file(self) -> Iterator[tuple]:
-        """Each open file once, so that pixel-interleaved bands are decoded once: (dataset, rows of the output, indexes)."""
+        """Each open file once (interleaved bands are decoded once): dataset, places in the output, band indexes."""
         datasets = {id(dataset): dataset for dataset, _ in self._places.values()}
         for key, dataset in datasets.items():
             rows = [i for i, (other, _) in enumerate(self._places.values()) if id(other) == key]
@@ -315,8 +316,8 @@ def _check_alike(places: dict, dtype: str | None) -> None:
                 )
         if not dataset.transform.almost_equals(reference.transform, precision=1e-6):
             raise RasterError(
-                f"{dataset.name}: georeferencing {tuple(dataset.transform)[:6]} found, {tuple(reference.transform)[:6]} "
-                f"expected as in {reference.name}. Resample the bands to one grid first (millpond.raster.read_onto)."
+                f"{dataset.name}: georeferencing {tuple(dataset.transform)[:6]} found, "
+                f"{tuple(reference.transform)[:6]} expected as in {reference.name}. Resample the bands to one grid first (millpond.raster.read_onto)."
             )
 
 

@@ -1,7 +1,7 @@
 """Exact histograms of digital numbers.
 
-A digital number (DN) of Sentinel-2 is a 16-bit integer, so 65,536 counters a band hold everything that percentiles, means
-and normalizations need: exactly, in memory that doesn't grow with the archive, and in a form that can be added up over
+A digital number (DN) of Sentinel-2 is a 16-bit integer, so 65,536 counters a band hold everything that percentiles,
+means and normalizations need: exactly, in memory that doesn't grow with the archive, and in a form that can be added up over
 scenes, machines and years. Pixels are visited once.
 """
 
@@ -213,13 +213,13 @@ class BandHistogram:
             return NotImplemented
         if self.bands != other.bands:
             raise NormalizationError(
-                f"histograms of bands {', '.join(self.bands)} and {', '.join(other.bands)} found, the same bands in the "
-                "same order expected. Count both with the same bands=(...)."
+                f"histograms of bands {', '.join(self.bands)} and {', '.join(other.bands)} found, the same bands in "
+                "the same order expected. Count both with the same bands=(...)."
             )
         if self.offset != other.offset:
             raise NormalizationError(
-                f"histograms with radiometric offsets {_named(self)} and {_named(other)} found, one offset expected: since "
-                "25 January 2022 (processing baseline 04.00) digital numbers include 1,000. Harmonize them "
+                f"histograms with radiometric offsets {_named(self)} and {_named(other)} found, one offset expected: "
+                "since 25 January 2022 (processing baseline 04.00) digital numbers include 1,000. Harmonize them "
                 "(harmonized(), harmonize=True), or state the offset if it is unknown (offset=0 or offset=1000)."
             )
         return replace(self, counts=self.counts + other.counts, sources=self.sources + other.sources)
@@ -333,7 +333,8 @@ class BandHistogram:
         empty = [band for band, n in zip(self.bands, self.n_pixels, strict=True) if n == 0]
         if empty:
             raise NormalizationError(
-                f"no valid pixel found in {', '.join(empty)}, at least one expected. Check the no-data value and the mask."
+                f"no valid pixel found in {', '.join(empty)}, at least one expected. "
+                "Check the no-data value and the mask."
             )
 
 

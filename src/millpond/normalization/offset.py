@@ -1,8 +1,8 @@
 """The radiometric offset of Sentinel-2: a step of 1,000 digital numbers on 25 January 2022.
 
 Since processing baseline 04.00 every Sentinel-2 product holds reflectance times 10,000 *plus 1,000*, so that small
-negative reflectances survive. Statistics from before and after must not meet unnoticed. Only the baseline is conclusive:
-ESA has reprocessed older scenes (Collection 1) with baselines that carry the offset.
+negative reflectances survive. Statistics from before and after must not meet unnoticed. Only the baseline is
+conclusive: ESA has reprocessed older scenes (Collection 1) with baselines that carry the offset.
 
 Source: ESA, Sentinel-2 Products Specification Document, `RADIO_ADD_OFFSET` (L1C) and `BOA_ADD_OFFSET` (L2A).
 """
@@ -43,7 +43,8 @@ def radiometric_offset(*, baseline: str | float | None = None, acquired: date | 
             number = float(baseline)
         except ValueError:
             raise NormalizationError(
-                f"processing baseline {baseline!r} found, a number such as '04.00' expected. State the offset (0 or 1000)."
+                f"processing baseline {baseline!r} found, a number such as '04.00' expected. "
+                "State the offset (0 or 1000)."
             ) from None
         return OFFSET_DN if number >= FIRST_BASELINE_WITH_OFFSET else 0
     if acquired is not None:

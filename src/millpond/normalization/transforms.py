@@ -1,7 +1,7 @@
 """The study's eight normalizations, each an increasing function of the digital number.
 
-An increasing function of a 16-bit number is a table of 65,536 entries. So a fitted normalization *is* such a table, one a
-band: the slowest formula costs as much as the fastest, and a network on a GPU looks up the very same numbers.
+An increasing function of a 16-bit number is a table of 65,536 entries. So a fitted normalization *is* such a table, one
+a band: the slowest formula costs as much as the fastest, and a network on a GPU looks up the very same numbers.
 
 Source: Oman Kadunc et al., How to normalize satellite images for deep learning (Sentinel Hub blog, 2022); for
 `DynamicWorld` Brown et al. 2022, doi:10.1038/s41597-022-01307-4.
@@ -122,13 +122,13 @@ class Equalization:
         """The exact counts of each band, from which edges and cumulative distribution follow."""
         present = [np.flatnonzero(counts) for counts in histogram.counts]
         return [
-            {"c": int(dn[0]), "d": int(dn[-1]), "dn": dn.tolist(), "pixels": counts[dn].tolist()}
+            {"c": int(dn[0]), "d": int(dn[-1]), "values": dn.tolist(), "pixels": counts[dn].tolist()}
             for dn, counts in zip(present, histogram.counts, strict=True)
         ]
 
-    def apply(self, dn: np.ndarray, c: int, d: int, pixels: list[int], **present) -> np.ndarray:
+    def apply(self, dn: np.ndarray, c: int, d: int, values: list[int], pixels: list[int]) -> np.ndarray:
         """Float64 values in [0, 1] of digital numbers."""
-        in_bin, edges = np.histogram(present["dn"], bins=self.n_bins, range=(c, d), weights=pixels)
+        in_bin, edges = np.histogram(values, bins=self.n_bins, range=(c, d), weights=pixels)
         cumulative = np.concatenate([[0.0], np.cumsum(in_bin)]) / np.sum(pixels)
         return np.interp(dn, edges, cumulative)
 
@@ -181,8 +181,9 @@ def fit_normalization(
     for band, fitted in parameters.items():
         if not fitted["c"] < fitted["d"]:
             raise NormalizationError(
-                f"{band}: both ends of the range fall on one value ({fitted['c']:g}), two different values expected for "
-                f"{name}. The band is constant or nearly so: leave it out, fit on more images, or use wider percentiles."
+                f"{band}: both ends of the range fall on one value ({fitted['c']:g}), two different values expected "
+                f"for {name}. The band is constant or nearly so: leave it out, fit on more images, or use wider "
+                "percentiles."
             )
     grid = np.arange(101)
     return Normalization(
@@ -192,7 +193,9 @@ def fit_normalization(
         offset=histogram.offset,
         parameters=parameters,
         n_pixels=tuple(int(n) for n in histogram.n_pixels),
-        percentiles={band: tuple(map(float, p)) for band, p in zip(histogram.bands, histogram.percentile(grid).T)},
+        percentiles={
+            band: tuple(map(float, p)) for band, p in zip(histogram.bands, histogram.percentile(grid).T, strict=True)
+        },
         source=source or ", ".join(histogram.sources),
     )
 
@@ -269,8 +272,8 @@ class Normalization:
     def _table_for(self, offset: int) -> np.ndarray:
         if self.offset is None:
             raise NormalizationError(
-                f"imagery with radiometric offset {offset} found, but the normalization was fitted on imagery of unknown "
-                "offset. Fit it on a histogram with a stated offset."
+                f"imagery with radiometric offset {offset} found, but the normalization was fitted on imagery of "
+                "unknown offset. Fit it on a histogram with a stated offset."
             )
         return self.table[:, np.clip(_ALL_DN + self.offset - offset, 0, N_DN - 1)]
 
@@ -291,14 +294,16 @@ class Normalization:
         Returns
         -------
         DataFrame
-            By band: `shift`, the mean distance of the percentiles 1 to 99 (the Wasserstein distance of the distributions
-            without their tails) as a share of the fitted p1-p99 range; `median_change`, likewise with its sign;
-            `share_below_p1` and `share_above_p99` of the new pixels (0.01 each where nothing has changed); `drifted`.
+            By band: `shift`, the mean distance of the percentiles 1 to 99 (the Wasserstein distance of the
+            distributions without their tails) as a share of the fitted p1-p99 range; `median_change`, likewise with its
+            sign; `share_below_p1` and `share_above_p99` of the new pixels (0.01 each where nothing has changed);
+            `drifted`.
 
         Warns
         -----
         DriftWarning
-            For each band with a shift over `DRIFT_SHIFT_LIMIT` or more than `DRIFT_OUTSIDE_LIMIT` of the pixels outside.
+            For each band with a shift over `DRIFT_SHIFT_LIMIT` or more than `DRIFT_OUTSIDE_LIMIT` of the pixels
+            outside.
         """
         if self.offset != histogram.offset:
             raise NormalizationError(
@@ -382,8 +387,8 @@ class Normalization:
             _ = normalization.table
         except (KeyError, TypeError, ValueError) as error:
             raise NormalizationError(
-                f"{path}: an incomplete or edited normalization found ({error!r}), all fields that save writes expected. "
-                "Fit and save it again."
+                f"{path}: an incomplete or edited normalization found ({error!r}), all fields that save writes "
+                "expected. Fit and save it again."
             ) from error
         return normalization
 
