@@ -1,8 +1,8 @@
 """Exact histograms of digital numbers.
 
 A digital number (DN) of Sentinel-2 is a 16-bit integer, so 65,536 counters a band hold everything that percentiles,
-means and normalizations need: exactly, in memory that doesn't grow with the archive, and in a form that can be added up over
-scenes, machines and years. Pixels are visited once.
+means and normalizations need: exactly, in memory that doesn't grow with the archive, and in a form that can be added up
+over scenes, machines and years. Pixels are visited once.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence

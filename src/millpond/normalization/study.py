@@ -1,0 +1,99 @@
+"""The normalization study's archived runs: how long the tails are, and what each normalization separates."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from millpond.experiment import run_grid
+from millpond.normalization.assessment import long_tail, separability
+from millpond.normalization.errors import NormalizationError
+from millpond.normalization.histogram import BandHistogram
+from millpond.normalization.samples import SAMPLES, read_sample, read_vegetation
+from millpond.normalization.transforms import NORMALIZATIONS, fit_normalization
+
+PROFILES = ("quick", "full")
+BLOCK_PIXELS = 128
+"""Side of the blocks that are resampled: 1.28 km, several fields wide."""
+
+
+def run(profile: str, store: Path, workers: int = 1, scheduler: str | None = None) -> dict[str, pd.DataFrame]:
+    """Run or resume.
+
+    Parameters
+    ----------
+    profile : "quick" or "full"
+        `quick` takes the bundled scene alone and few resamples, `full` every sample of the data root.
+    store : path
+        Folder for the archives `long_tail` and `separability`.
+    workers, scheduler
+        As in `millpond.experiment.run_grid`.
+
+    Returns
+    -------
+    dict of archive name to DataFrame
+    """
+    if profile not in PROFILES:
+        raise NormalizationError(f"profile {profile!r} found, one of {', '.join(PROFILES)} expected.")
+    full = profile == "full"
+    common = {"seeds": [0], "workers": workers, "scheduler": scheduler}
+    return {
+        "long_tail": run_grid(
+            describe_tail,
+            [{"sample": name} for name in (SAMPLES if full else ["virginia"])],
+            store=Path(store) / "long_tail",
+            what="Long tail of the digital numbers of each real L1C sample",
+            **common,
+        ),
+        "separability": run_grid(
+            compare_separability,
+            [
+                {"sample": name, "n_resamples": 2000 if full else 200}
+                for name in (["virginia", "germany-2017-02-16"] if full else ["virginia"])
+            ],
+            store=Path(store) / "separability",
+            what="Distance of vegetated from other land under the eight normalizations",
+            **common,
+        ),
+    }
+
+
+def describe_tail(sample: str, seed: int = 0) -> list[dict]:
+    """`long_tail` of one sample, a row a band (nothing here is random)."""
+    histogram = BandHistogram.from_array(read_sample(sample), offset=0)
+    return long_tail(histogram).reset_index().to_dict("records")
+
+
+def compare_separability(sample: str, n_resamples: int, seed: int = 0) -> list[dict]:
+    """`separability` of vegetated from other land in one sample, a row a normalization and band."""
+    dn = read_sample(sample)
+    histogram = BandHistogram.from_array(dn, offset=0)
+    normalizations = {name: fit_normalization(name, histogram) for name in NORMALIZATIONS}
+    vegetated, other = histograms_by_block(dn, read_vegetation(sample))
+    table = separability(normalizations, vegetated, other, n_resamples=n_resamples, random_state=seed)
+    return table.assign(n_blocks=len(vegetated)).to_dict("records")
+
+
+def histograms_by_block(
+    dn: np.ndarray, inside: np.ndarray, block_pixels: int = BLOCK_PIXELS
+) -> tuple[list[BandHistogram], list[BandHistogram]]:
+    """Histograms of the pixels inside and outside a class, block by block.
+
+    Parameters
+    ----------
+    dn : (4, rows, cols) array of uint16
+    inside : (rows, cols) array
+        1 inside, 0 outside, -1 not labelled.
+    block_pixels : int
+
+    Returns
+    -------
+    two lists of BandHistogram
+        Of the blocks that hold labelled pixels of both kinds.
+    """
+    rows, cols = np.indices(inside.shape) // block_pixels
+    block = rows * (cols.max() + 1) + cols
+    labels = np.where(inside < 0, -1, 2 * block + inside)
+    groups = BandHistogram.grouped_from_array(dn, labels, offset=0)
+    both = [label // 2 for label in groups if label % 2 and label - 1 in groups]
+    return [groups[2 * b + 1] for b in both], [groups[2 * b] for b in both]

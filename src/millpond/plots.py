@@ -1,0 +1,64 @@
+"""The book's plotting style, and the plots that recur."""
+
+import matplotlib as mpl
+import numpy as np
+
+BAND_COLORS = {"B02": "#0072B2", "B03": "#009E73", "B04": "#D55E00", "B08": "#882E72"}
+"""A colour a band that the colour-blind can tell apart (Okabe and Ito; Tol)."""
+
+BAND_NAMES = {"B02": "blue", "B03": "green", "B04": "red", "B08": "near infrared"}
+
+LAND_COVER_COLORS = ("#4477AA", "#A67C52", "#117733", "#88CC33", "#DDCC77", "#CC3311")
+
+
+def use_style() -> None:
+    """Readable sizes, an opaque white background (readable in dark mode too), a perceptually uniform colour map."""
+    mpl.rcParams.update(
+        {
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "figure.dpi": 110,
+            "figure.constrained_layout.use": True,
+            "font.size": 10,
+            "axes.titlesize": 10,
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.alpha": 0.25,
+            "legend.frameon": False,
+            "image.cmap": "cividis",
+            "image.interpolation": "nearest",
+        }
+    )
+
+
+def histogram_line(ax, values: np.ndarray, counts: np.ndarray, bins: np.ndarray, **style) -> None:
+    """Draw the density of counted values as a step line.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    values : (65536,) array
+        Value of each digital number: the digital number itself, or a row of `Normalization.table`.
+    counts : (65536,) array
+        A row of `BandHistogram.counts`.
+    bins : (n_bins + 1,) array
+        Edges; values outside are not drawn but count in the total, so that areas stay comparable.
+    """
+    heights, edges = np.histogram(values, bins=bins, weights=counts)
+    ax.stairs(heights / counts.sum() / np.diff(edges), edges, **style)
+
+
+def show_composite(ax, bands: np.ndarray, title: str = "", every: int = 1) -> None:
+    """Show three bands as red, green and blue; values outside 0..1 are clipped as a screen does.
+
+    Parameters
+    ----------
+    bands : (3, rows, cols) array
+    every : int
+        Draw each `every`-th row and column.
+    """
+    ax.imshow(np.clip(np.moveaxis(bands[:, ::every, ::every], 0, -1), 0, 1))
+    ax.set_title(title)
+    ax.set_axis_off()
