@@ -72,8 +72,8 @@ def download(urls: Sequence[str], target: Path, *, sha256: str, size: int, progr
             failures.append(f"{url} gave a file that is not the expected one (SHA-256 {sha256}) and was not kept")
         except OSError as error:
             raise DatasetError(
-                f"{target} cannot be written ({error.strerror}); {size / 1e6:.1f} MB are needed. Free some space, or "
-                "let the environment variable MILLPOND_DATA name another folder."
+                f"{target} cannot be written ({error.strerror or error}); {size / 1e6:.1f} MB are needed. Free some "
+                "space, or let the environment variable MILLPOND_DATA name another folder."
             ) from error
     raise DatasetError(f"{target.name} could not be downloaded: {'; '.join(dict.fromkeys(failures))}.")
 
