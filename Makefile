@@ -14,7 +14,7 @@ export MKL_NUM_THREADS := 2
 export NUMBA_NUM_THREADS := 2
 export PYTHONHASHSEED := 0
 
-.PHONY: help book test browser notebooks serve bench lock clean
+.PHONY: help install book test browser notebooks serve bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -26,6 +26,8 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+install: $(READY) ## create .venv from the lock, nothing else
 
 book: $(READY) ## execute the chapters that changed, render _build/html/index.html (EXECUTE=off: the committed outputs)
 	$(BIN)/python book/chapters.py stage --execute $(EXECUTE)

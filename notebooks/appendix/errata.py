@@ -46,7 +46,7 @@ print(pixels_one_date, f"{share:.2f}")
 
 # %% tags=["hide-input"]
 rows = [
-    "| | Pixels |",
+    "| What | Pixels |",
     "|---|---:|",
     f"| one date of all patches | {pixels_one_date:,} |",
     f"| stated | {pixels_stated:,} |",

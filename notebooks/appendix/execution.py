@@ -68,7 +68,7 @@ rows = [
     f"| Processors | {os.cpu_count()} |",
     f"| Threads of numerical libraries | {os.environ.get('OMP_NUM_THREADS', 'not limited')} |",
 ]
-glue("tab-machine", Markdown("\n".join(["| | |", "|---|---|", *rows])), display=False)
+glue("tab-machine", Markdown("\n".join(["| Part | Value |", "|---|---|", *rows])), display=False)
 
 # %% [markdown]
 # ````{table} The machine that executed this page.
