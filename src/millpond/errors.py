@@ -2,4 +2,4 @@
 
 
 class MillpondError(Exception):
-    """Something in the caller's input is wrong; the message says what was found, what was expected and how to mend it."""
+    """The caller's input is wrong; the message says what was found, what was expected and how to mend it."""

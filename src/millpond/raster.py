@@ -2,12 +2,13 @@
 
 Satellite scenes come as one file with many bands or as many files with one band. Here both are one `Raster`: bands
 have names, share one grid, and are read whole, by window, or block by block in bounded memory. Everything that can be
-wrong with a file ends in one exception, `RasterError`, that names the file, what was found, what was expected and how to
-mend it.
+wrong with a file ends in one exception, `RasterError`, that names the file, what was found, what was expected and how
+to mend it.
 """
 
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -243,6 +244,46 @@ def read_onto(path: str | Path, like: Raster, *, resampling: str = "nearest") ->
             return warped.read(1)
 
 
+def write_blocks(
+    path: str | Path, blocks: Iterable[tuple[Window, np.ndarray]], *, like: Raster, bands: Sequence[str]
+) -> None:
+    """Write float32 blocks as a tiled, compressed GeoTIFF on the grid of `like`; nothing is left if it fails midway.
+
+    Parameters
+    ----------
+    path : path
+    blocks : iterable of (window, (n_bands, rows, cols) array)
+        NaN where there is no data.
+    like : Raster
+    bands : sequence of str
+        Become the band descriptions.
+    """
+    path = Path(path)
+    unfinished = path.with_name(path.name + ".part")
+    rows, cols = like.shape
+    profile = {
+        "driver": "GTiff",
+        "dtype": "float32",
+        "nodata": np.nan,
+        "count": len(bands),
+        "height": rows,
+        "width": cols,
+    }
+    profile |= {"crs": like.crs, "transform": like.transform, "tiled": True, "compress": "deflate", "predictor": 3}
+    try:
+        with rasterio.open(unfinished, "w", **profile) as dataset:
+            dataset.descriptions = tuple(bands)
+            for window, values in blocks:
+                dataset.write(values, window=window)
+        os.replace(unfinished, path)
+    except (RasterioIOError, OSError) as error:
+        raise RasterError(
+            f"{path}: not written ({error}). Check the folder, its permissions and the free space."
+        ) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
 @contextmanager
 def _readable(path: str | Path) -> Iterator[None]:
     try:
@@ -317,7 +358,8 @@ def _check_alike(places: dict, dtype: str | None) -> None:
         if not dataset.transform.almost_equals(reference.transform, precision=1e-6):
             raise RasterError(
                 f"{dataset.name}: georeferencing {tuple(dataset.transform)[:6]} found, "
-                f"{tuple(reference.transform)[:6]} expected as in {reference.name}. Resample the bands to one grid first (millpond.raster.read_onto)."
+                f"{tuple(reference.transform)[:6]} expected as in {reference.name}. "
+                "Resample the bands to one grid first (millpond.raster.read_onto)."
             )
 
 

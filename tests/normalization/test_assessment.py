@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from millpond.normalization import BandHistogram, Linear, fit_normalization
+from millpond.normalization.assessment import long_tail, losses, separability
+from millpond.normalization.landcover import LAND_COVER, classify_land_cover
+from millpond.normalization.samples import read_sample, read_vegetation
+from millpond.normalization.study import compare_separability, describe_tail, histograms_by_block, run
+
+RNG = np.random.default_rng(0)
+
+
+def one_band(values, **kwargs):
+    return BandHistogram.from_array(np.array(values, np.uint16).reshape(1, 1, -1), ("B02",), **kwargs)
+
+
+def test_the_tail_of_a_thousand_pixels_by_hand():
+    # 999 pixels from 1000 to 1998 and one at 11000
+    histogram = one_band([*range(1000, 1999), 11_000])
+    row = long_tail(histogram).loc["B02"]
+    assert (row["minimum"], row["maximum"], row["n_pixels"]) == (1000, 11_000, 1000)
+    assert row["median"] == 1499.5
+    # p99.9 lies at rank 998.001, a thousandth of the way from 1998 to 11000
+    assert row["p99_9"] == pytest.approx(1998 + 0.001 * 9002)
+    assert row["tail_share_of_range"] == pytest.approx((11_000 - 2007.002) / 10_000)
+    assert (row["above_reflectance_1"], row["saturated"]) == (1, 0)
+
+
+def test_reflectance_above_1_starts_1000_higher_where_the_offset_is_included():
+    assert long_tail(one_band([100, 11_000, 11_001, 65535], offset=1000)).loc["B02", "above_reflectance_1"] == 2
+    assert long_tail(one_band([100, 10_000, 10_001, 65535], offset=0)).loc["B02", "above_reflectance_1"] == 2
+    assert long_tail(one_band([100, 65535])).loc["B02", "saturated"] == 1
+
+
+def test_skewness_is_that_of_scipy():
+    dn = RNG.gamma(1, 300, 5000).astype(np.uint16) + 1
+    assert long_tail(one_band(dn)).loc["B02", "skewness"] == pytest.approx(stats.skew(dn.astype(float)))
+
+
+def test_losses_by_hand():
+    # p10 = 20 and p90 = 100 of eleven pixels 10, 20, ..., 110: one pixel below and one above
+    histogram = one_band(range(10, 111, 10))
+    bounded = losses(fit_normalization(Linear(10, 90, bounded=True), histogram), histogram).loc["B02"]
+    unbounded = losses(fit_normalization(Linear(10, 90), histogram), histogram).loc["B02"]
+    # bounded, 10 joins 20 at zero and 110 joins 100 at one
+    assert (bounded["clipped_share"], bounded["outside_share"]) == (pytest.approx(2 / 11), 0)
+    assert (unbounded["clipped_share"], unbounded["outside_share"]) == (0, pytest.approx(2 / 11))
+    assert (bounded["levels"], bounded["levels_kept"], unbounded["levels_kept"]) == (11, 9, 11)
+    assert unbounded["entropy_bits"] == pytest.approx(np.log2(11))
+    # on a screen the two ends hold two pixels each in both
+    shown = -(2 * 2 / 11 * np.log2(2 / 11) + 7 * 1 / 11 * np.log2(1 / 11))
+    assert bounded["display_entropy_bits"] == unbounded["display_entropy_bits"] == pytest.approx(shown)
+
+
+def test_separability_is_cohens_d_and_blind_to_linear_maps():
+    inside = [one_band(RNG.normal(3000, 400, 500).clip(1)) for _ in range(5)]
+    outside = [one_band(RNG.normal(2000, 300, 300).clip(1)) for _ in range(5)]
+    pooled = sum(inside[1:], inside[0]) + sum(outside[1:], outside[0])
+    methods = {name: fit_normalization(name, pooled) for name in ("min-max", "p1-p99", "equalization")}
+    table = separability(methods, inside, outside, n_resamples=100).set_index("normalization")
+
+    def pixels(histograms):
+        total = sum(h.counts[0] for h in histograms)
+        return np.repeat(np.arange(65536), total)
+
+    a, b = pixels(inside), pixels(outside)
+    pooled_std = np.sqrt(((len(a) - 1) * a.var(ddof=1) + (len(b) - 1) * b.var(ddof=1)) / (len(a) + len(b) - 2))
+    assert table.loc["min-max", "d"] == pytest.approx((a.mean() - b.mean()) / pooled_std, rel=1e-6)
+    assert table.loc["p1-p99", "d"] == pytest.approx(table.loc["min-max", "d"], rel=1e-5)
+    assert abs(table.loc["equalization", "gain"]) > 0.01
+    assert table.loc["min-max", "d_low"] < table.loc["min-max", "d"] < table.loc["min-max", "d_high"]
+
+
+def test_blocks_without_both_kinds_are_left_out():
+    inside = np.array([[1, 0, 1, 1], [0, -1, 1, 1]])
+    dn = np.arange(1, 33, dtype=np.uint16).reshape(4, 2, 4)
+    yes, no = histograms_by_block(dn, inside, block_pixels=2)
+    assert len(yes) == len(no) == 1
+    assert yes[0].mean.tolist() == [1, 9, 17, 25]
+    assert no[0].mean.tolist() == [3.5, 11.5, 19.5, 27.5]
+
+
+def test_land_cover_of_typical_spectra():
+    spectra = {  # reflectance in B05, B8A, B11, B12
+        "water": (0.07, 0.03, 0.01, 0.005),
+        "marsh": (0.06, 0.07, 0.06, 0.04),
+        "trees": (0.07, 0.19, 0.09, 0.04),
+        "green cropland": (0.11, 0.36, 0.20, 0.11),
+        "bare cropland": (0.15, 0.22, 0.25, 0.17),
+        "built-up or sand": (0.25, 0.30, 0.33, 0.30),
+    }
+    labels = classify_land_cover(np.array([*spectra.values(), (0, 0, 0, 0)]).T[:, None])[0]
+    assert [LAND_COVER[label] for label in labels[:-1]] == list(spectra)
+    assert labels[-1] == -1
+
+
+def test_the_bundled_scene_and_its_vegetation():
+    dn, vegetated = read_sample("virginia"), read_vegetation("virginia")
+    assert dn.shape == (4, *vegetated.shape)
+    near_infrared, red = dn[3].astype(int), dn[2].astype(int)
+    index = (near_infrared - red) / (near_infrared + red)
+    assert np.median(index[vegetated == 1]) > 0.5
+    assert np.median(index[vegetated == 0]) < 0
+
+
+def test_the_studys_cases_speak_of_every_band_and_method():
+    assert [row["band"] for row in describe_tail("virginia")] == ["B02", "B03", "B04", "B08"]
+    assert len(compare_separability("virginia", n_resamples=10)) == 8 * 4
+
+
+def test_a_quick_run_archives_and_resumes(tmp_path):
+    first = run("quick", tmp_path)
+    again = run("quick", tmp_path)
+    assert (tmp_path / "long_tail" / "manifest.json").exists()
+    assert first["long_tail"].equals(again["long_tail"])

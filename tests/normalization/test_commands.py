@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import rasterio
+
+from millpond.cli import main
+from millpond.normalization import BandHistogram, Normalization, fit_normalization
+
+BANDS = ("B02", "B03", "B04", "B08")
+RNG = np.random.default_rng(0)
+DN = RNG.gamma(2, 500, (4, 60, 50)).astype(np.uint16) + np.uint16(1)
+DN[:, :5, :5] = 0
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(name, dn, **tags):
+    profile = {"driver": "GTiff", "dtype": "uint16", "count": 4, "height": 60, "width": 50}
+    with rasterio.open(
+        name, "w", crs="EPSG:32633", transform=rasterio.Affine(10, 0, 0, 0, -10, 0), **profile
+    ) as dataset:
+        dataset.write(dn)
+        dataset.descriptions = BANDS
+        dataset.update_tags(**tags)
+
+
+def fails(capsys, *arguments):
+    """Exit code 2 and one readable line, which is returned."""
+    assert main(["normalize", *arguments]) == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    return printed
+
+
+def test_fit_and_apply_give_what_the_package_gives(folder, capsys):
+    write("scene.tif", DN)
+    assert main(["normalize", "fit", "scene.tif", "--method", "equalization", "--out", "n.json"]) == 0
+    assert "equalization, bands B02,B03,B04,B08, 2,975 pixels, radiometric offset unknown" in capsys.readouterr().out
+    assert main(["normalize", "apply", "n.json", "scene.tif", "--out", "normalized.tif"]) == 0
+    expected = fit_normalization("equalization", BandHistogram.from_array(DN)).transform(DN)
+    expected[DN == 0] = np.nan
+    with rasterio.open("normalized.tif") as dataset:
+        np.testing.assert_array_equal(dataset.read(), expected)
+        assert dataset.descriptions == BANDS
+        assert dataset.crs.to_epsg() == 32633
+    assert sorted(path.name for path in folder.iterdir()) == ["n.json", "normalized.tif", "scene.tif"]
+
+
+def test_an_offset_in_the_new_scene_is_taken_off(folder):
+    write("old.tif", DN, PROCESSING_BASELINE="02.04")
+    shifted = np.where(DN == 0, 0, DN + 1000).astype(np.uint16)
+    write("new.tif", shifted, PROCESSING_BASELINE="05.10")
+    assert main(["normalize", "fit", "old.tif", "-o", "n.json"]) == 0
+    for name in ("old", "new"):
+        assert main(["normalize", "apply", "n.json", f"{name}.tif", "-o", f"{name}_out.tif"]) == 0
+    with rasterio.open("old_out.tif") as old, rasterio.open("new_out.tif") as new:
+        np.testing.assert_array_equal(old.read(), new.read())
+
+
+def test_a_scene_of_unknown_offset_is_not_mixed_in(folder, capsys):
+    write("old.tif", DN, PROCESSING_BASELINE="02.04")
+    write("scene.tif", DN)
+    main(["normalize", "fit", "old.tif", "-o", "n.json"])
+    capsys.readouterr()
+    message = fails(capsys, "apply", "n.json", "scene.tif", "-o", "out.tif")
+    assert "scene.tif: radiometric offset unknown" in message
+    assert "--offset 1000" in message
+    assert not (folder / "out.tif").exists()
+
+
+def test_drift_prints_a_table_and_says_what_has_drifted(folder, capsys):
+    write("scene.tif", DN)
+    write("brighter.tif", np.where(DN == 0, 0, DN + 700).astype(np.uint16))
+    main(["normalize", "fit", "scene.tif", "-o", "n.json"])
+    capsys.readouterr()
+    assert main(["normalize", "drift", "n.json", "brighter.tif"]) == 0
+    printed = capsys.readouterr()
+    assert "median_change" in printed.out
+    assert "drift: B08: the percentiles have moved by" in printed.err
+    assert Normalization.load("n.json").bands == BANDS
+
+
+def test_mistakes_are_one_line_and_nothing_is_written(folder, capsys):
+    write("scene.tif", DN)
+    assert "no such file found" in fails(capsys, "fit", "missing.tif", "-o", "n.json")
+    assert "'z-score' found, one of min-max" in fails(capsys, "fit", "scene.tif", "--method", "z-score", "-o", "n.json")
+    assert "B11 missing" in fails(capsys, "fit", "scene.tif", "--bands", "B02,B11", "-o", "n.json")
+    assert "a saved normalization expected" in fails(capsys, "apply", "n.json", "scene.tif", "-o", "out.tif")
+    assert [path.name for path in folder.iterdir()] == ["scene.tif"]
+
+
+def test_a_scene_that_breaks_off_leaves_no_output(folder, capsys):
+    write("scene.tif", DN)
+    main(["normalize", "fit", "scene.tif", "-o", "n.json"])
+    content = (folder / "scene.tif").read_bytes()
+    (folder / "scene.tif").write_bytes(content[: len(content) * 2 // 3])
+    capsys.readouterr()
+    fails(capsys, "apply", "n.json", "scene.tif", "-o", "out.tif")
+    assert sorted(path.name for path in folder.iterdir()) == ["n.json", "scene.tif"]
+
+
+def test_the_methods_are_listed(capsys):
+    assert main(["normalize", "methods"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 8

@@ -1,0 +1,220 @@
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from millpond.normalization import BandHistogram, NormalizationError
+
+BANDS = ("B02", "B03")
+
+
+def images(smallest=1, largest=65535):
+    shape = st.tuples(st.just(len(BANDS)), st.integers(1, 8), st.integers(1, 8))
+    return hnp.arrays(np.uint16, shape, elements=st.integers(smallest, largest))
+
+
+def write_scene(path, dn, descriptions=BANDS, tags=None):
+    profile = {"driver": "GTiff", "dtype": dn.dtype, "count": len(dn), "height": dn.shape[1], "width": dn.shape[2]}
+    profile |= {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 0, 0, -10, 0)}
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(dn)
+        dataset.descriptions = descriptions
+        dataset.update_tags(**(tags or {}))
+    return path
+
+
+@given(dn=images(), q=st.lists(st.floats(0, 100), min_size=1, max_size=5))
+def test_percentiles_equal_numpys_to_the_last_bit(dn, q):
+    histogram = BandHistogram.from_array(dn, BANDS)
+    np.testing.assert_array_equal(histogram.percentile(q), np.percentile(dn.reshape(2, -1), q, axis=1))
+    np.testing.assert_array_equal(histogram.percentile(q[0]), np.percentile(dn.reshape(2, -1), q[0], axis=1))
+
+
+@given(dn=images(), q=st.floats(0, 100))
+def test_percentiles_of_transformed_values_equal_numpys(dn, q):
+    histogram = BandHistogram.from_array(dn, BANDS)
+    np.testing.assert_array_equal(
+        histogram.percentile(q, of=np.log), np.percentile(np.log(dn.astype(float)).reshape(2, -1), q, axis=1)
+    )
+
+
+@given(dn=images(0, 3))
+def test_no_data_is_left_out_band_by_band(dn):
+    histogram = BandHistogram.from_array(dn, BANDS, nodata=0)
+    valid = [band[band != 0] for band in dn]
+    assert histogram.n_pixels.tolist() == [len(band) for band in valid]
+    if all(map(len, valid)):
+        np.testing.assert_array_equal(histogram.percentile(37.5), [np.percentile(band, 37.5) for band in valid])
+
+
+@given(dn=images())
+def test_moments_are_those_of_numpy(dn):
+    histogram = BandHistogram.from_array(dn, BANDS)
+    flat = dn.reshape(2, -1).astype(float)
+    np.testing.assert_allclose(histogram.mean, flat.mean(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(histogram.std, flat.std(axis=1), rtol=1e-9, atol=1e-6)
+    np.testing.assert_array_equal(histogram.min, flat.min(axis=1))
+    np.testing.assert_array_equal(histogram.max, flat.max(axis=1))
+
+
+@given(parts=st.lists(images(), min_size=2, max_size=4), data=st.data())
+def test_merging_in_any_order_gives_the_same_histogram(parts, data):
+    histograms = [BandHistogram.from_array(dn, BANDS, offset=0) for dn in parts]
+    shuffled = data.draw(st.permutations(histograms))
+    forwards = histograms[0]
+    for histogram in histograms[1:]:
+        forwards = forwards + histogram
+    backwards = shuffled[-1]
+    for histogram in shuffled[-2::-1]:
+        backwards = histogram + backwards
+    np.testing.assert_array_equal(forwards.counts, backwards.counts)
+    everything = np.concatenate([dn.reshape(2, -1) for dn in parts], axis=1)
+    np.testing.assert_array_equal(forwards.percentile(30), np.percentile(everything, 30, axis=1))
+
+
+def test_masked_pixels_are_left_out_in_every_band():
+    dn = np.array([[[1, 2, 3]], [[4, 5, 6]]], np.uint16)
+    histogram = BandHistogram.from_array(dn, BANDS, mask=[[False, True, False]])
+    assert histogram.n_pixels.tolist() == [2, 2]
+    assert histogram.mean.tolist() == [2, 5]
+
+
+def test_groups_are_counted_in_one_pass():
+    dn = np.array([[[1, 2, 3, 9]], [[4, 5, 0, 9]]], np.uint16)
+    groups = BandHistogram.grouped_from_array(
+        dn, np.array([[7, 2, 7, -1]]), BANDS, mask=[[False, False, False, False]], offset=0
+    )
+    assert list(groups) == [2, 7]
+    assert groups[7].mean.tolist() == [2, 4]
+    assert groups[7].n_pixels.tolist() == [2, 1]
+    assert groups[2].offset == 0
+
+
+def test_other_integer_types_are_taken_if_they_fit():
+    dn = np.array([[[1, 300]], [[2, 4]]])
+    assert BandHistogram.from_array(dn.astype(np.int16), BANDS).max.tolist() == [300, 4]
+    with pytest.raises(
+        NormalizationError, match=r"values from -5 to 300 found, digital numbers in 0\.\.65535 expected"
+    ):
+        BandHistogram.from_array(np.where(dn == 1, -5, dn), BANDS)
+    with pytest.raises(NormalizationError, match=r"type float64 found, .* Multiply reflectances by 10,000"):
+        BandHistogram.from_array(dn / 10_000, BANDS)
+
+
+def test_shapes_that_do_not_fit_are_named():
+    with pytest.raises(NormalizationError, match=r"shape \(3, 2, 2\) found, \(n_bands, rows, cols\) with 2 bands"):
+        BandHistogram.from_array(np.ones((3, 2, 2), np.uint16), BANDS)
+    with pytest.raises(NormalizationError, match=r"shape \(2, 3\) found, \(2, 2\) as of the image expected"):
+        BandHistogram.from_array(np.ones((2, 2, 2), np.uint16), BANDS, mask=np.zeros((2, 3), bool))
+    with pytest.raises(NormalizationError, match="groups of type float64 found, integers expected"):
+        BandHistogram.grouped_from_array(np.ones((2, 1, 1), np.uint16), np.array([[0.5]]), BANDS)
+
+
+def test_a_band_without_valid_pixels_has_no_statistics():
+    histogram = BandHistogram.from_array(np.array([[[1]], [[0]]], np.uint16), BANDS)
+    for statistic in ("mean", "std", "min", "max"):
+        with pytest.raises(NormalizationError, match="no valid pixel found in B03, at least one expected"):
+            getattr(histogram, statistic)
+    with pytest.raises(NormalizationError, match="no valid pixel found in B03"):
+        histogram.percentile(50)
+
+
+def test_a_percentile_outside_0_to_100_is_refused():
+    histogram = BandHistogram.from_array(np.ones((2, 1, 1), np.uint16), BANDS)
+    with pytest.raises(NormalizationError, match="percentile 101 found, a number from 0 to 100 expected"):
+        histogram.percentile(101)
+
+
+def test_offsets_do_not_mix_silently():
+    dn = np.full((2, 1, 1), 1500, np.uint16)
+    before, since, unknown = (BandHistogram.from_array(dn, BANDS, offset=offset) for offset in (0, 1000, None))
+    with pytest.raises(NormalizationError, match=r"offsets 0 and 1,000 found, .* Harmonize them"):
+        before + since
+    with pytest.raises(NormalizationError, match=r"offsets 0 and unknown found"):
+        before + unknown
+    assert (before + since.harmonized()).mean.tolist() == [1000, 1000]
+    with pytest.raises(NormalizationError, match=r"unknown radiometric offset found, .* State it when counting"):
+        unknown.harmonized()
+
+
+@given(dn=images())
+def test_harmonizing_shifts_by_1000_and_clips_negative_reflectance(dn):
+    harmonized = BandHistogram.from_array(dn, BANDS, offset=1000).harmonized()
+    shifted = np.clip(dn.astype(int) - 1000, 0, None)
+    np.testing.assert_array_equal(harmonized.counts, BandHistogram.from_array(shifted, BANDS, nodata=None).counts)
+    assert harmonized.offset == 0
+
+
+def test_bands_must_agree():
+    a, b = (BandHistogram.from_array(np.ones((1, 1, 1), np.uint16), (band,)) for band in BANDS)
+    with pytest.raises(NormalizationError, match="bands B02 and B03 found, the same bands in the same order expected"):
+        a + b
+    with pytest.raises(NormalizationError, match="bands B02 found, B08 missing"):
+        a.select(("B08",))
+
+
+RNG = np.random.default_rng(0)
+SCENES = [RNG.integers(0, 5000, (2, 40, 30)).astype(np.uint16) for _ in range(3)]
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    return [write_scene(tmp_path / f"scene{i}.tif", dn) for i, dn in enumerate(SCENES)]
+
+
+def test_rasters_are_counted_like_arrays(scenes):
+    histogram = BandHistogram.from_rasters(scenes, BANDS)
+    stacked = np.concatenate([dn.reshape(2, 1, -1) for dn in SCENES], axis=2)
+    np.testing.assert_array_equal(histogram.counts, BandHistogram.from_array(stacked, BANDS).counts)
+    assert histogram.sources == ("scene0.tif", "scene1.tif", "scene2.tif")
+    assert histogram.offset is None
+
+
+def test_one_file_a_band_is_one_scene(tmp_path):
+    paths = [write_scene(tmp_path / f"scene_{band}.tif", SCENES[0][i : i + 1], (band,)) for i, band in enumerate(BANDS)]
+    expected = BandHistogram.from_array(SCENES[0], BANDS).counts
+    for source in (paths, [paths], dict(zip(BANDS, paths, strict=True))):
+        np.testing.assert_array_equal(BandHistogram.from_rasters(source, BANDS).counts, expected)
+
+
+def test_scenes_are_grouped_by_label_raster_or_attribute(scenes, tmp_path):
+    labels = RNG.integers(-1, 3, (1, 40, 30)).astype(np.int16)
+    label_path = write_scene(tmp_path / "labels.tif", labels, ("label",))
+    groups = BandHistogram.grouped_from_rasters(scenes, [label_path, "July", "July"], BANDS)
+    assert list(groups) == [0, 1, 2, "July"]
+    expected = BandHistogram.grouped_from_array(SCENES[0], labels[0], BANDS)
+    np.testing.assert_array_equal(groups[1].counts, expected[1].counts)
+    np.testing.assert_array_equal(groups["July"].counts, BandHistogram.from_rasters(scenes[1:], BANDS).counts)
+
+
+def test_masks_come_from_rasters(scenes, tmp_path):
+    mask = RNG.integers(0, 2, (1, 40, 30)).astype(np.uint8)
+    path = write_scene(tmp_path / "mask.tif", mask, ("mask",))
+    histogram = BandHistogram.from_rasters(scenes[:1], BANDS, masks=[path])
+    np.testing.assert_array_equal(
+        histogram.counts, BandHistogram.from_array(SCENES[0], BANDS, mask=mask[0] != 0).counts
+    )
+    with pytest.raises(NormalizationError, match="1 masks for 3 scenes found, one a scene expected"):
+        BandHistogram.from_rasters(scenes, BANDS, masks=[path])
+
+
+def test_the_offset_comes_from_the_metadata_and_is_harmonized_on_request(tmp_path):
+    old = write_scene(tmp_path / "old.tif", SCENES[0], tags={"PROCESSING_BASELINE": "02.04"})
+    new = write_scene(tmp_path / "new.tif", SCENES[0] + np.uint16(1000), tags={"PROCESSING_BASELINE": "05.11"})
+    with pytest.raises(NormalizationError, match=r"0 \(old.tif\) and 1,000 \(new.tif\) found"):
+        BandHistogram.from_rasters([old, new], BANDS)
+    pooled = BandHistogram.from_rasters([old, new], BANDS, nodata=None, harmonize=True)
+    np.testing.assert_array_equal(pooled.counts, 2 * BandHistogram.from_array(SCENES[0], BANDS, nodata=None).counts)
+
+
+def test_a_cluster_counts_the_same(scenes):
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        ours = BandHistogram.from_rasters(scenes, BANDS, client=client)
+    np.testing.assert_array_equal(ours.counts, BandHistogram.from_rasters(scenes, BANDS).counts)

@@ -1,0 +1,242 @@
+import json
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from millpond.normalization import (
+    NORMALIZATIONS,
+    BandHistogram,
+    DriftWarning,
+    DynamicWorld,
+    Equalization,
+    Linear,
+    Normalization,
+    NormalizationError,
+    fit_normalization,
+)
+
+BOUNDED = [name for name in NORMALIZATIONS if name not in ("min-max", "p1-p99")]
+dn_images = hnp.arrays(
+    np.uint16, st.tuples(st.just(1), st.integers(1, 12), st.integers(1, 12)), elements=st.integers(1, 65535)
+)
+
+
+def fit(name, dn, **kwargs):
+    histogram = BandHistogram.from_array(dn, ("B02",), offset=0)
+    try:
+        return fit_normalization(name, histogram, **kwargs)
+    except NormalizationError:
+        assume(False)
+
+
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+@given(dn=dn_images)
+def test_every_normalization_is_increasing(name, dn):
+    assert (np.diff(fit(name, dn).table) >= 0).all()
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+@given(dn=dn_images)
+def test_bounded_normalizations_stay_in_0_to_1_for_any_digital_number(name, dn):
+    table = fit(name, dn).table
+    assert table.min() >= 0
+    assert table.max() <= 1
+
+
+@given(dn=dn_images)
+def test_min_max_fills_0_to_1_on_what_it_was_fitted_on(dn):
+    normalized = fit("min-max", dn).transform(dn)
+    assert normalized.min() == 0
+    assert normalized.max() == 1
+
+
+@given(dn=dn_images)
+def test_unbounded_p1_p99_leaves_at_most_one_percent_outside_at_each_end(dn):
+    normalized = fit("p1-p99", dn).transform(dn)
+    one_percent = 0.01 * (dn.size - 1) + 1  # the percentile lies between two pixels, so up to one more may lie outside
+    assert (normalized < 0).sum() <= one_percent
+    assert (normalized > 1).sum() <= one_percent
+
+
+@given(dn=dn_images)
+def test_equalization_is_uniform_to_within_the_largest_mass_of_a_digital_number(dn):
+    normalized = np.sort(fit("equalization", dn).transform(dn).ravel())
+    largest_mass = np.unique(dn, return_counts=True)[1].max() / dn.size
+    at_or_below = np.searchsorted(normalized, normalized, side="right") / dn.size
+    below = np.searchsorted(normalized, normalized, side="left") / dn.size
+    assert np.abs(at_or_below - normalized).max() <= largest_mass + 1e-6
+    assert np.abs(below - normalized).max() <= largest_mass + 1e-6
+
+
+def test_linear_follows_the_studys_equation():
+    # 101 digital numbers 100, 110, ..., 1100: p1 = 110 and p99 = 1090
+    dn = np.arange(100, 1101, 10, dtype=np.uint16).reshape(1, 1, -1)
+    histogram = BandHistogram.from_array(dn, ("B02",))
+    fitted = fit_normalization("p1-p99", histogram)
+    assert fitted.parameters == {"B02": {"c": 110.0, "d": 1090.0}}
+    np.testing.assert_allclose(fitted.table[0, [110, 600, 1090, 2070]], [0, 0.5, 1, 2])
+    to_minus_one = fit_normalization(Linear(0, 100, a=-1, b=1), histogram)
+    np.testing.assert_allclose(to_minus_one.table[0, [100, 600, 1100]], [-1, 0, 1])
+
+
+def test_dynamic_world_maps_its_percentiles_to_fixed_points_of_the_sigmoid():
+    # 11 pixels, so that the percentiles 30 and 70 are the pixels 3 and 7
+    dn = np.array([1, 10, 100, 200, 300, 400, 500, 1800, 2000, 3000, 9000], np.uint16).reshape(1, 1, -1)
+    histogram = BandHistogram.from_array(dn, ("B02",))
+    sigmoid_of_minus_1, sigmoid_of_4 = 1 / (1 + np.e), 1 / (1 + np.e**-4)
+    for method in ("dynamic-world-log-30-70", DynamicWorld(30, 70, log=False)):
+        table = fit_normalization(method, histogram).table[0]
+        np.testing.assert_allclose(table[[200, 1800]], [sigmoid_of_minus_1, sigmoid_of_4], rtol=1e-6)
+    # log(0.005 * 200 + 1) = log 2 and log(0.005 * 1800 + 1) = log 10; halfway between them is sigmoid(1.5) at sqrt(20)
+    halfway = (20**0.5 - 1) / 0.005
+    log_table = fit_normalization("dynamic-world-log-30-70", histogram).table[0]
+    assert log_table[int(halfway)] == pytest.approx(1 / (1 + np.exp(-1.5)), abs=1e-3)
+
+
+def test_dividing_by_the_upper_percentile_gives_the_published_runners_numbers():
+    dn = np.array([1, 10, 100, 200, 300, 400, 500, 1800, 2000, 3000, 9000], np.uint16).reshape(1, 1, -1)
+    table = fit_normalization(DynamicWorld(divisor="upper"), BandHistogram.from_array(dn, ("B02",))).table[0]
+    squashed = np.exp((np.log(1800 * 0.005 + 1) - np.log(2)) / np.log(10) * 5 - 1)
+    assert table[1800] == pytest.approx(squashed / (squashed + 1), rel=1e-6)
+    with pytest.raises(NormalizationError, match=r"divisor 'mean' found, 'difference' or 'upper' expected"):
+        _ = fit_normalization(DynamicWorld(divisor="mean"), BandHistogram.from_array(dn, ("B02",))).table
+
+
+def test_equalization_is_numpys_interpolation_of_the_cumulative_distribution():
+    dn = np.random.default_rng(0).gamma(2, 300, (1, 200, 200)).astype(np.uint16) + np.uint16(1)
+    counts, edges = np.histogram(dn, bins=40_000)
+    cumulative = np.concatenate([[0], counts.cumsum()]) / dn.size
+    fitted = fit_normalization("equalization", BandHistogram.from_array(dn, ("B02",)))
+    np.testing.assert_allclose(fitted.transform(dn), np.interp(dn, edges, cumulative), atol=1e-7)
+
+
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+@pytest.mark.parametrize("values", [[1200], [1200] * 6])
+def test_a_single_pixel_or_a_constant_band_is_refused(name, values):
+    histogram = BandHistogram.from_array(np.array([[values]], np.uint16), ("B02",))
+    with pytest.raises(NormalizationError, match=r"B02: both ends of the range fall on one value .* leave it out"):
+        fit_normalization(name, histogram)
+
+
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_a_band_of_no_data_is_refused(name):
+    histogram = BandHistogram.from_array(np.zeros((1, 3, 3), np.uint16), ("B02",))
+    with pytest.raises(NormalizationError, match=r"no valid pixel found in B02"):
+        fit_normalization(name, histogram)
+
+
+def test_an_unknown_name_is_refused_with_those_there_are():
+    histogram = BandHistogram.from_array(np.ones((1, 1, 1), np.uint16), ("B02",))
+    with pytest.raises(NormalizationError, match=r"'z-score' found, one of min-max, p1-p99, .* expected"):
+        fit_normalization("z-score", histogram)
+
+
+RNG = np.random.default_rng(1)
+IMAGE = RNG.gamma(2, 400, (4, 30, 20)).astype(np.uint16) + np.uint16(1)
+HISTOGRAM = BandHistogram.from_array(IMAGE, offset=0)
+
+
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_tables_arrays_and_torch_agree_to_the_last_bit(name):
+    fitted = fit_normalization(name, HISTOGRAM)
+    normalized = fitted.transform(IMAGE)
+    assert normalized.dtype == np.float32
+    assert normalized.shape == IMAGE.shape
+    one_by_one = [
+        fitted.method.apply(band, **fitted.parameters[b]) for b, band in zip(fitted.bands, IMAGE, strict=True)
+    ]
+    np.testing.assert_array_equal(normalized, np.array(one_by_one).astype(np.float32))
+    batch = np.stack([IMAGE, IMAGE[:, ::-1]])
+    np.testing.assert_array_equal(fitted.transform(batch)[1], normalized[:, ::-1])
+    module = fitted.to_module()
+    np.testing.assert_array_equal(module(torch.from_numpy(IMAGE)).numpy(), normalized)
+    np.testing.assert_array_equal(module(torch.from_numpy(batch.astype(np.int32))).numpy(), fitted.transform(batch))
+    assert "table" in module.state_dict()
+
+
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_saving_and_loading_gives_the_same_bits(name, tmp_path):
+    fitted = fit_normalization(name, HISTOGRAM, source="a test image")
+    fitted.save(tmp_path / "n.json")
+    loaded = Normalization.load(tmp_path / "n.json")
+    assert loaded == fitted
+    assert loaded.source == "a test image"
+    np.testing.assert_array_equal(loaded.table, fitted.table)
+    assert [path.name for path in tmp_path.iterdir()] == ["n.json"]
+
+
+def test_a_file_that_is_no_saved_normalization_is_refused(tmp_path):
+    path = tmp_path / "n.json"
+    with pytest.raises(NormalizationError, match=r"n.json: No such file or directory, a saved normalization expected"):
+        Normalization.load(path)
+    path.write_text("min-max")
+    with pytest.raises(NormalizationError, match=r"n.json: no JSON found"):
+        Normalization.load(path)
+    path.write_text("{}")
+    with pytest.raises(NormalizationError, match=r"n.json: JSON of another format found"):
+        Normalization.load(path)
+    fit_normalization("p1-p99", HISTOGRAM).save(path)
+    content = json.loads(path.read_text())
+    del content["parameters"]["B03"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(NormalizationError, match=r"n.json: an incomplete or edited normalization found"):
+        Normalization.load(path)
+
+
+def test_bands_must_be_those_fitted():
+    fitted = fit_normalization("p1-p99", HISTOGRAM)
+    with pytest.raises(
+        NormalizationError, match=r"shape \(3, 30, 20\) found, \(\.\.\., 4, rows, cols\) expected: bands B02"
+    ):
+        fitted.transform(IMAGE[:3])
+
+
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_imagery_of_another_offset_gives_the_same_values(name):
+    fitted = fit_normalization(name, HISTOGRAM)
+    np.testing.assert_array_equal(
+        fitted.transform(IMAGE + np.uint16(1000), offset=1000), fitted.transform(IMAGE, offset=0)
+    )
+    without = fit_normalization(name, BandHistogram.from_array(IMAGE))
+    with pytest.raises(NormalizationError, match=r"offset 1000 found, but .* unknown"):
+        without.transform(IMAGE, offset=1000)
+
+
+def test_drift_is_silent_about_the_same_imagery():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drift = fit_normalization("p1-p99", HISTOGRAM).drift(HISTOGRAM)
+    assert (drift["shift"] == 0).all()
+    assert (drift[["share_below_p1", "share_above_p99"]] <= 0.011).all(axis=None)
+    assert not drift["drifted"].any()
+
+
+def test_drift_measures_a_shift_in_units_of_the_fitted_range():
+    fitted = fit_normalization("min-max", HISTOGRAM.select(["B02"]))
+    p1, p99 = HISTOGRAM.percentile([1, 99])[:, 0]
+    shifted = BandHistogram.from_array(IMAGE[:1] + np.uint16(500), ("B02",), offset=0)
+    with pytest.warns(
+        DriftWarning, match=r"B02: the percentiles have moved by .* Fit the normalization on imagery like"
+    ):
+        drift = fitted.drift(shifted)
+    assert drift.loc["B02", "shift"] == pytest.approx(500 / (p99 - p1))
+    assert drift.loc["B02", "median_change"] == pytest.approx(500 / (p99 - p1))
+    assert drift.loc["B02", "drifted"]
+
+
+def test_drift_refuses_another_offset_and_missing_bands():
+    fitted = fit_normalization("min-max", HISTOGRAM)
+    with pytest.raises(NormalizationError, match=r"offset 1000 found, 0 as fitted expected"):
+        fitted.drift(BandHistogram.from_array(IMAGE, offset=1000))
+    with pytest.raises(NormalizationError, match=r"B03, B04, B08 missing"):
+        fitted.drift(HISTOGRAM.select(["B02"]))
+
+
+def test_methods_of_ones_own_are_described():
+    assert fit_normalization(Linear(2, 98), HISTOGRAM).name == "Linear(lower=2, upper=98, bounded=False, a=0.0, b=1.0)"
+    assert fit_normalization(Equalization(), HISTOGRAM).name == "equalization"
