@@ -26,6 +26,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from millpond.datasets import data_root
 
 ROOT = Path(__file__).resolve().parent.parent
+WIDGET = "application/vnd.jupyter.widget-view+json"
 STAGED = ("_config.yml", "_toc.yml", "book", "notebooks", "results")
 
 
@@ -97,13 +98,16 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookN
         timeout=1800,
         kernel_name="python3",
         record_timing=False,
-        store_widget_state=False,
         coalesce_streams=True,
         resources={"metadata": {"path": str(folder)}},
         extra_arguments=["--log-level=ERROR"],
     )
     client.execute()
     notebook.metadata["language_info"].pop("version", None)
+    notebook.metadata.pop("widgets", None)  # a widget works in a running notebook only, and its state is new each time
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
     seconds = round(time.perf_counter() - start, 1)
     notebook.metadata["millpond"] = {"executed": time.strftime("%Y-%m-%d"), "seconds": seconds}
     return notebook
