@@ -155,7 +155,7 @@ def put(source: Path, target: Path) -> None:
 
 
 def stage(root: Path) -> None:
-    """Copy everything but the chapters to _build/source, and delete there what vanished from the sources."""
+    """Copy everything but the chapters to _build/source, and delete what vanished from the sources."""
     staged = root / "_build/source"
     files = [p for top in STAGED for p in (root / top, *(root / top).rglob("*")) if p.is_file()]
     keep = {p.relative_to(root) for p in files if p.suffix != ".py" and not {".ipynb_checkpoints"} & set(p.parts)}
@@ -163,6 +163,7 @@ def stage(root: Path) -> None:
     for path in list(staged.rglob("*")):
         if path.is_file() and path.relative_to(staged) not in keep:
             path.unlink()
+            (root / "_build/html" / path.relative_to(staged)).with_suffix(".html").unlink(missing_ok=True)
     for path in keep:
         if path.suffix != ".ipynb":
             put(root / path, staged / path)

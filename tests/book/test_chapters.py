@@ -122,8 +122,12 @@ def test_committed_outputs_are_staged_as_they_are(book):
 
 def test_what_vanished_from_the_sources_vanishes_from_the_stage(book):
     run(book, "notebooks")
+    page = book / "_build/html/book/page.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
     (book / "book/page.md").unlink()
     (book / "notebooks/pond/01_one.py").unlink()
     (book / "notebooks/pond/01_one.ipynb").unlink()
     assert run(book, "stage", "--execute", "off").returncode == 0
     assert [p.name for p in (book / "_build/source").rglob("*") if p.is_file()] == ["_config.yml"]
+    assert not page.exists()
