@@ -26,7 +26,6 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from millpond.datasets import data_root
 
 ROOT = Path(__file__).resolve().parent.parent
-WIDGET = "application/vnd.jupyter.widget-view+json"
 STAGED = ("_config.yml", "_toc.yml", "book", "notebooks", "results")
 
 
@@ -95,7 +94,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookN
     start = time.perf_counter()
     client = NotebookClient(
         notebook,
-        timeout=1800,
+        timeout=300,  # of a cell
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,
@@ -104,10 +103,6 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookN
     )
     client.execute()
     notebook.metadata["language_info"].pop("version", None)
-    notebook.metadata.pop("widgets", None)  # a widget works in a running notebook only, and its state is new each time
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
     seconds = round(time.perf_counter() - start, 1)
     notebook.metadata["millpond"] = {"executed": time.strftime("%Y-%m-%d"), "seconds": seconds}
     return notebook

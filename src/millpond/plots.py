@@ -1,14 +1,16 @@
-"""The book's plotting style, and the plots that recur."""
+"""The book's plotting style, and the plots and tables that recur."""
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 
 BAND_COLORS = {"B02": "#0072B2", "B03": "#009E73", "B04": "#D55E00", "B08": "#882E72"}
 """A colour a band that the colour-blind can tell apart (Okabe and Ito; Tol)."""
 
 BAND_NAMES = {"B02": "blue", "B03": "green", "B04": "red", "B08": "near infrared"}
 
-LAND_COVER_COLORS = ("#4477AA", "#A67C52", "#117733", "#88CC33", "#DDCC77", "#CC3311")
+LAND_COVER_COLORS = ("#AA4499", "#4477AA", "#8C6D46", "#117733", "#88CC33", "#DDCC77", "#CC3311")
+"""In the order of `millpond.normalization.landcover.LAND_COVER`."""
 
 
 def use_style() -> None:
@@ -62,3 +64,12 @@ def show_composite(ax, bands: np.ndarray, title: str = "", every: int = 1) -> No
     ax.imshow(np.clip(np.moveaxis(bands[:, ::every, ::every], 0, -1), 0, 1))
     ax.set_title(title)
     ax.set_axis_off()
+
+
+def table(frame: pd.DataFrame):
+    """A frame of preformatted strings as an `IPython.display.Markdown` table: selectable text, numbers to the right."""
+    from IPython.display import Markdown
+
+    looks_numeric = frame.map(lambda cell: any(c.isdigit() for c in str(cell)[:2])).all()
+    align = ["right" if numeric else "left" for numeric in looks_numeric]
+    return Markdown(frame.to_markdown(index=False, disable_numparse=True, colalign=align))

@@ -37,7 +37,6 @@ def test_committed_outputs_are_complete_and_clean(notebook):
     content = nbformat.read(notebook, 4)
     assert content.metadata["kernelspec"]["name"] == "python3"
     assert "millpond" in content.metadata, "not executed by `make notebooks`"
-    assert "widgets" not in content.metadata
     for cell in content.cells:
         assert "execution" not in cell.metadata, "time stamps change at each run"
         for output in cell.get("outputs", []):

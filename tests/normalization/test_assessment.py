@@ -83,6 +83,7 @@ def test_blocks_without_both_kinds_are_left_out():
 
 def test_land_cover_of_typical_spectra():
     spectra = {  # reflectance in B05, B8A, B11, B12
+        "surf": (0.27, 0.24, 0.06, 0.03),
         "water": (0.07, 0.03, 0.01, 0.005),
         "marsh": (0.06, 0.07, 0.06, 0.04),
         "trees": (0.07, 0.19, 0.09, 0.04),

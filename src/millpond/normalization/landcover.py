@@ -12,20 +12,21 @@ from millpond.normalization.errors import NormalizationError
 
 LAND_COVER_BANDS = ("B05", "B8A", "B11", "B12")
 
-LAND_COVER = ("water", "marsh", "trees", "green cropland", "bare cropland", "built-up or sand")
-"""Names of the labels 0 to 5."""
+LAND_COVER = ("surf", "water", "marsh", "trees", "green cropland", "bare cropland", "built-up or sand")
+"""Names of the labels 0 to 6."""
 
-VEGETATED = (2, 3)
+VEGETATED = (3, 4)
 """Labels with green vegetation: trees and green cropland."""
 
 
 def classify_land_cover(reflectance: np.ndarray) -> np.ndarray:
     """Label each pixel by a short list of decisions; the first that holds wins.
 
-    Water is dark in the short-wave infrared. Wet, dormant marsh is dim in near and short-wave infrared alike. Green
-    leaves have a red edge; those of a forest canopy stand in each other's shadow and hold more water. Of what has no
-    red edge, moist soil is darker at 2.2 than at 1.6 micrometres; sand, roofs and asphalt are nearly as bright. The
-    thresholds were read from the spectra of the bundled scene; they were not validated on the ground.
+    Foam is bright up to the near infrared and dark in the short-wave infrared, where all water is. Wet, dormant marsh
+    is dim in near and short-wave infrared alike. Green leaves have a red edge; those of a forest canopy stand in each
+    other's shadow and hold more water. Of what has no red edge, moist soil is darker at 2.2 than at 1.6 micrometres;
+    sand, roofs and asphalt are nearly as bright at both, or bright throughout. The thresholds were read from the
+    spectra of the bundled scene; they were not validated on the ground.
 
     Parameters
     ----------
@@ -46,10 +47,11 @@ def classify_land_cover(reflectance: np.ndarray) -> np.ndarray:
     red_edge = (b8a - b05) / np.where(without_data, 1, b8a + b05)
     decisions = [
         without_data,
+        (b8a > 0.13) & (b11 < 0.12) & (red_edge < 0.1),
         b11 < 0.03,
         (b8a < 0.13) & (b11 < 0.13),
         (red_edge > 0.3) & (b11 < 0.15) & (b8a < 0.26),
         red_edge > 0.3,
-        ~((b12 > 0.78 * b11) & (b11 > 0.12)),
+        (b05 < 0.21) & ~((b12 > 0.78 * b11) & (b11 > 0.12)),
     ]
-    return np.select(decisions, range(-1, 5), default=5).astype(np.int8)
+    return np.select(decisions, range(-1, 6), default=6).astype(np.int8)
