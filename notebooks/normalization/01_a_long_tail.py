@@ -427,8 +427,4 @@ glue("tail_clear_skew", f"{slovenia.loc[darkest_date, ('skewness', 'B02')]:.1f}"
 #
 # **Next:** [eight normalizations](02_eight_normalizations.ipynb) of these very histograms.
 #
-# ## References
-#
-# ```{bibliography}
-# :filter: docname in docnames
-# ```
+# The works cited are listed under [references](../../book/references.md).

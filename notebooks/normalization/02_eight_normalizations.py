@@ -534,8 +534,4 @@ print(bool(same), len(caught), drift["shift"].round(2).to_dict())
 #    value is shifted by 1,000 over the fitted range.
 # ```
 #
-# ## References
-#
-# ```{bibliography}
-# :filter: docname in docnames
-# ```
+# The works cited are listed under [references](../../book/references.md).
