@@ -14,8 +14,10 @@
 # its numbers to lean on.
 
 # %% tags=["remove-cell"]
-from IPython.display import Markdown
+import pandas as pd
 from myst_nb import glue
+
+from millpond import plots, published
 
 # %% [markdown]
 # ## Normalization
@@ -26,12 +28,16 @@ from myst_nb import glue
 # single date, this many pixels would result:
 
 # %%
-patches, side = 10_000, 256
+printed = {
+    claim: published.text("normalization_claims", section="dataset", claim=claim)
+    for claim in ("patches", "patch size (pixels)", "pixels after filtering")
+}
+patches, side = int(printed["patches"]), int(printed["patch size (pixels)"].split("x")[0])
 pixels_one_date = patches * side**2
 print(f"{pixels_one_date:,}")
 
 # %% tags=["remove-cell", "nbval-check-output"]
-pixels_stated = 180_138_886
+pixels_stated = int(printed["pixels after filtering"])
 share = pixels_stated / pixels_one_date
 glue("pixels_one_date", f"{pixels_one_date / 1e6:.0f} million", display=False)
 glue("pixels_stated", f"{pixels_stated / 1e6:.0f} million", display=False)
@@ -44,16 +50,14 @@ print(pixels_one_date, f"{share:.2f}")
 # clouds and snow but no further sampling. The histograms of a "whole year" are therefore built from less than one
 # image of each place, and {numref}`tab-errata-pixels` is what we can say about them.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "remove-output"]
 rows = [
-    "| What | Pixels |",
-    "|---|---:|",
-    f"| one date of all patches | {pixels_one_date:,} |",
-    f"| stated | {pixels_stated:,} |",
-    f"| stated, as a share of one date | {share:.0%} |",
-    f"| stated, per patch | {pixels_stated / patches:,.0f} of {side**2:,} |",
+    ("one date of all patches", f"{pixels_one_date:,}"),
+    ("stated", f"{pixels_stated:,}"),
+    ("stated, as a share of one date", f"{share:.0%}"),
+    ("stated, per patch", f"{pixels_stated / patches:,.0f} of {side**2:,}"),
 ]
-glue("tab-errata-pixels", Markdown("\n".join(rows)), display=False)
+glue("tab-errata-pixels", plots.table(pd.DataFrame(rows, columns=["what", "pixels"])))
 
 # %% [markdown]
 # ````{table} Pixels of the normalization study, computed from the real numbers that it prints.
