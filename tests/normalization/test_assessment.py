@@ -24,13 +24,13 @@ def test_the_tail_of_a_thousand_pixels_by_hand():
     # p99.9 lies at rank 998.001, a thousandth of the way from 1998 to 11000
     assert row["p99_9"] == pytest.approx(1998 + 0.001 * 9002)
     assert row["tail_share_of_range"] == pytest.approx((11_000 - 2007.002) / 10_000)
-    assert (row["above_reflectance_1"], row["saturated"]) == (1, 0)
+    assert (row["above_reflectance_1"], row["at_65535"]) == (1, 0)
 
 
 def test_reflectance_above_1_starts_1000_higher_where_the_offset_is_included():
     assert long_tail(one_band([100, 11_000, 11_001, 65535], offset=1000)).loc["B02", "above_reflectance_1"] == 2
     assert long_tail(one_band([100, 10_000, 10_001, 65535], offset=0)).loc["B02", "above_reflectance_1"] == 2
-    assert long_tail(one_band([100, 65535])).loc["B02", "saturated"] == 1
+    assert long_tail(one_band([100, 65535])).loc["B02", "at_65535"] == 1
 
 
 def test_skewness_is_that_of_scipy():
@@ -72,13 +72,17 @@ def test_separability_is_cohens_d_and_blind_to_linear_maps():
     assert table.loc["min-max", "d_low"] < table.loc["min-max", "d"] < table.loc["min-max", "d_high"]
 
 
-def test_blocks_without_both_kinds_are_left_out():
-    inside = np.array([[1, 0, 1, 1], [0, -1, 1, 1]])
-    dn = np.arange(1, 33, dtype=np.uint16).reshape(4, 2, 4)
+def test_all_labelled_pixels_take_part_whatever_their_block_holds():
+    inside = np.array([[1, 0, 1, 1, -1, -1], [0, -1, 1, 1, -1, -1]])
+    dn = np.arange(1, 49, dtype=np.uint16).reshape(4, 2, 6)
     yes, no = histograms_by_block(dn, inside, block_pixels=2)
-    assert len(yes) == len(no) == 1
-    assert yes[0].mean.tolist() == [1, 9, 17, 25]
-    assert no[0].mean.tolist() == [3.5, 11.5, 19.5, 27.5]
+    assert [block.n_pixels[0] for block in yes] == [1, 4]
+    assert [block.n_pixels[0] for block in no] == [2, 0]
+    assert no[0].mean.tolist() == [4.5, 16.5, 28.5, 40.5]
+    table = separability(
+        {"min-max": fit_normalization("min-max", BandHistogram.from_array(dn))}, yes, no, n_resamples=1
+    )
+    assert table["d"].notna().all()
 
 
 def test_land_cover_of_typical_spectra():
@@ -102,12 +106,17 @@ def test_the_bundled_scene_and_its_vegetation():
     near_infrared, red = dn[3].astype(int), dn[2].astype(int)
     index = (near_infrared - red) / (near_infrared + red)
     assert np.median(index[vegetated == 1]) > 0.5
-    assert np.median(index[vegetated == 0]) < 0
+    assert np.median(index[vegetated == 0]) < 0.3
+    water_too = read_vegetation("virginia", water=True)
+    np.testing.assert_array_equal(water_too == 1, vegetated == 1)
+    assert np.median(index[(water_too == 0) & (vegetated == -1)]) < 0
 
 
 def test_the_studys_cases_speak_of_every_band_and_method():
     assert [row["band"] for row in describe_tail("virginia")] == ["B02", "B03", "B04", "B08"]
-    assert len(compare_separability("virginia", n_resamples=10)) == 8 * 4
+    rows = compare_separability("virginia", against="land", n_resamples=10)
+    assert len(rows) == 8 * 4
+    assert rows[0]["n_vegetated"] > rows[0]["n_other"] > 0
 
 
 def test_a_quick_run_archives_and_resumes(tmp_path):

@@ -13,7 +13,6 @@ from millpond.normalization.histogram import N_DN, BandHistogram
 from millpond.normalization.transforms import Normalization
 
 _DN_OF_REFLECTANCE_1 = 10_000
-_SATURATED_DN = N_DN - 1
 _DISPLAY_LEVELS = 256
 
 
@@ -25,7 +24,8 @@ def long_tail(histogram: BandHistogram) -> pd.DataFrame:
     DataFrame
         By band: `n_pixels`, `minimum`, `median`, `p99`, `p99_9`, `maximum` (digital numbers), `skewness` (third
         standardized moment), `tail_share_of_range` (part of the range from minimum to maximum that the brightest 0.1 %
-        of the pixels occupy), `above_reflectance_1` and `saturated` (numbers of pixels).
+        of the pixels occupy), `above_reflectance_1` and `at_65535` (numbers of pixels; L1C products mark saturated
+        pixels with 65535).
     """
     p50, p99, p999 = histogram.percentile([50, 99, 99.9])
     offset = histogram.offset or 0
@@ -40,7 +40,7 @@ def long_tail(histogram: BandHistogram) -> pd.DataFrame:
             "skewness": histogram.central_moment(3) / histogram.std**3,
             "tail_share_of_range": (histogram.max - p999) / (histogram.max - histogram.min),
             "above_reflectance_1": histogram.counts[:, _DN_OF_REFLECTANCE_1 + offset + 1 :].sum(axis=1),
-            "saturated": histogram.counts[:, _SATURATED_DN],
+            "at_65535": histogram.counts[:, N_DN - 1],
         },
         index=pd.Index(histogram.bands, name="band"),
     )
@@ -99,15 +99,16 @@ def separability(
     normalizations : mapping of name to Normalization
         The first one is the reference for the gain.
     inside, outside : sequences of BandHistogram
-        The pixels of the two classes, one histogram a block, in the same order of blocks.
+        The pixels of the two classes, one histogram a block, in the same order of blocks; some may be empty.
     n_resamples : int
     random_state : int, RandomState or None
 
     Returns
     -------
     DataFrame
-        One row a normalization and band: `d`, `d_low`, `d_high` (95 % percentile bootstrap), and `gain`, `gain_low`,
-        `gain_high`: absolute distance minus that of the reference.
+        One row a normalization and band: `d`, `d_low`, `d_high` (95 % percentile bootstrap, given the fitted
+        normalization), and `gain`, `gain_low`, `gain_high`: what is added to the distance of the reference, in the
+        direction that the classes have there.
     """
     rng = check_random_state(random_state)
     n_blocks = len(inside)
@@ -117,10 +118,11 @@ def separability(
         name: _cohens_d(weights @ _moments(normalization, inside), weights @ _moments(normalization, outside))
         for name, normalization in normalizations.items()
     }
-    reference = np.abs(next(iter(distances.values())))
+    reference = next(iter(distances.values()))
+    direction = np.sign(reference[:, :1])
     rows = []
     for name, d in distances.items():
-        gain = np.abs(d) - reference
+        gain = direction * (d - reference)
         for i, band in enumerate(normalizations[name].bands):
             low, high = np.percentile(d[i, 1:], [2.5, 97.5])
             gain_low, gain_high = np.percentile(gain[i, 1:], [2.5, 97.5])
@@ -131,7 +133,7 @@ def separability(
 
 def _moments(normalization: Normalization, blocks: Sequence[BandHistogram]) -> np.ndarray:
     """(n_bands, n_blocks, 3): number, sum and sum of squares of the normalized values; they add up over blocks."""
-    used = 1 + max(block.max.max() for block in blocks)  # most of the 65,536 counters are zero
+    used = 1 + max(np.flatnonzero(block.counts.any(axis=0)).max(initial=0) for block in blocks)  # few of the 65,536 are
     counts = np.stack([block.select(normalization.bands).counts[:, :used] for block in blocks], axis=1)
     values = normalization.table[:, :used].astype(float)
     powers = np.stack([np.ones_like(values), values, values**2], axis=-1)

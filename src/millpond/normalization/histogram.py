@@ -219,7 +219,7 @@ class BandHistogram:
         if self.offset != other.offset:
             raise NormalizationError(
                 f"histograms with radiometric offsets {_named(self)} and {_named(other)} found, one offset expected: "
-                "since 25 January 2022 (processing baseline 04.00) digital numbers include 1,000. Harmonize them "
+                "since processing baseline 04.00 (25 January 2022) digital numbers include 1,000. Harmonize them "
                 "(harmonized(), harmonize=True), or state the offset if it is unknown (offset=0 or offset=1000)."
             )
         return replace(self, counts=self.counts + other.counts, sources=self.sources + other.sources)

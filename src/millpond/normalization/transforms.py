@@ -1,6 +1,6 @@
-"""The study's eight normalizations, each an increasing function of the digital number.
+"""The study's eight normalizations, each a function of the digital number that never decreases.
 
-An increasing function of a 16-bit number is a table of 65,536 entries. So a fitted normalization *is* such a table, one
+A function of a 16-bit number is a table of 65,536 entries. So a fitted normalization *is* such a table, one
 a band: the slowest formula costs as much as the fastest, and a network on a GPU looks up the very same numbers.
 
 Source: Oman Kadunc et al., How to normalize satellite images for deep learning (Sentinel Hub blog, 2022); for
