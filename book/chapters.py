@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import jupytext
@@ -67,6 +68,7 @@ def digest(paths: list[Path], root: Path) -> str:
     return state.hexdigest()
 
 
+@cache
 def data_state() -> str:
     """Which files the data root holds: chapters show more when the real data are there."""
     files = sorted(f"{p} {p.stat().st_size}" for p in data_root().rglob("*") if p.is_file())
@@ -79,7 +81,7 @@ def inputs(root: Path, chapter: Path, notebook: nbformat.NotebookNode) -> dict[s
     state = {
         "chapter": hashlib.sha256(json.dumps(cells).encode()).hexdigest(),
         "package": digest(list(root.glob("src/**/*")), root),
-        "results": digest(list(root.glob(f"results/{chapter.parent.name}/**/*")), root),
+        "results": digest(list(root.glob("results/**/*")), root),
         "lock": digest([root / "requirements.lock"], root),
         "data": data_state(),
     }

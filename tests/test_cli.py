@@ -177,12 +177,25 @@ def test_data_verify_finds_a_changed_file(run, ponds):
 
 def test_run_passes_on_what_is_given(run, study, monkeypatch, tmp_path):
     monkeypatch.setenv("MILLPOND_RESULTS", str(tmp_path))
-    assert run("run", "pond") == (0, "", "")
-    run("run", "pond", "--profile", "full", "--workers", "2", "--scheduler", "tcp://h:1", "--store", str(tmp_path))
+    folder = tmp_path / "pond" / "quick"
+    assert run("run", "pond") == (0, f"pond, quick: all runs are in {folder} (`millpond results`).\n", "")
+    options = ("--workers", "2", "--scheduler", "tcp://h:1", "--store", str(tmp_path), "--retry-failed")
+    run("run", "pond", "--profile", "full", *options)
     assert study == [
-        {"profile": "quick", "workers": 1, "scheduler": None, "store": tmp_path / "pond" / "quick"},
-        {"profile": "full", "workers": 2, "scheduler": "tcp://h:1", "store": tmp_path},
+        {"profile": "quick", "workers": 1, "scheduler": None, "store": folder, "retry_failed": False},
+        {"profile": "full", "workers": 2, "scheduler": "tcp://h:1", "store": tmp_path, "retry_failed": True},
     ]
+
+
+def test_failed_runs_are_an_error_with_a_way_on(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("MILLPOND_DATA", str(tmp_path / "nothing"))
+    store = tmp_path / "store"
+    for option, count in (((), 9), (("--retry-failed",), 9)):
+        code, _, err = run("run", "normalization", "--profile", "full", "--store", str(store), *option)
+        assert code == 2
+        message = err.splitlines()[-1]
+        assert message.startswith(f"millpond: {count} of 10 runs failed, the first with")
+        assert message.endswith("Here: --retry-failed.")
 
 
 def test_run_names_the_profiles(run, study):
@@ -200,14 +213,15 @@ def test_results(run, monkeypatch, tmp_path):
     (tmp_path / "pond" / "full").mkdir(parents=True)
     manifest = {
         "what": "Eight normalizations",
+        "function": "pond:run",
         "totals": {"planned": 40, "finished": 38, "failed": 2, "wall_seconds": 11_520.4},
         "environments": {"1": {"revision": "0123456789abcdef", "uncommitted_changes": True}},
     }
     (tmp_path / "pond" / "full" / "manifest.json").write_text(json.dumps(manifest))
     assert run("results") == (
         0,
-        "folder     finished  failed  wall time   revision   what\n"
-        "pond/full  38/40     2       3 h 12 min  01234567+  Eight normalizations\n",
+        "folder     finished  failed  wall time  revision   what\n"
+        "pond/full  38/40     2       3:12:00    01234567+  Eight normalizations\n",
         "",
     )
 

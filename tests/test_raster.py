@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ import rasterio
 from rasterio.windows import Window
 
 from millpond.datasets import virginia_scene
-from millpond.raster import RasterError, band_name, open_raster, read_onto
+from millpond.raster import RasterError, band_name, open_raster, read_onto, write_blocks
 
 TEN_METRES = rasterio.Affine(10, 0, 500_000, 0, -10, 4_000_000)
 
@@ -207,3 +209,83 @@ def test_a_window_outside_the_raster_is_refused(write):
     path = write("scene.tif", numbers(1, 4, 4), ("B02",))
     with open_raster(path) as raster, expect(path, "rows 2..6", "0..4", "Intersect"):
         raster.read(Window(0, 2, 4, 4))
+
+
+def test_bands_asked_for_twice_or_not_at_all_are_refused(write):
+    path = write("scene.tif", numbers(2, 2, 2), ("B02", "B03"))
+    for bands in (("B02", "B2"), ()):
+        with pytest.raises(RasterError, match=r"asked for, one or more different names expected"):
+            open_raster(path, bands)
+    with expect(write("twice.tif", numbers(2, 2, 2), ("B2", "B02")), "bands B2, B02 found", "different names expected"):
+        open_raster(path.with_name("twice.tif"))
+
+
+def test_a_mapping_finds_a_band_in_a_stack_by_its_description(write):
+    path = write("stack.tif", numbers(2, 2, 2), ("B02", "B03"))
+    with open_raster({"B03": path}) as raster:
+        np.testing.assert_array_equal(raster.read(), numbers(2, 2, 2)[1:])
+    with expect(path, "2 bands found", "one described as B08 expected"):
+        open_raster({"B08": path})
+
+
+def test_no_data_of_nan_is_not_that_of_zero(write):
+    nan = write("a_B02.tif", numbers(2, 2, dtype="float32"), nodata=np.nan)
+    also = write("b_B03.tif", numbers(2, 2, dtype="float32"), nodata=np.nan)
+    zero = write("c_B04.tif", numbers(2, 2, dtype="float32"), nodata=0)
+    with open_raster([nan, also]) as raster:
+        assert raster.bands == ("B02", "B03")
+    with expect(nan, "no-data value nan found, 0.0 expected"):
+        open_raster([zero, nan])
+
+
+def blocks_of(raster, values):
+    for window in raster.windows(50_000):
+        yield window, values[:, *window.toslices()]
+
+
+def test_written_blocks_read_back(write, tmp_path):
+    values = np.random.default_rng(0).random((2, 300, 200)).astype("float32")
+    with open_raster(write("grid_B02.tif", numbers(300, 200))) as like:
+        write_blocks(tmp_path / "out.tif", blocks_of(like, values), like=like, bands=("B02", "B03"))
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        np.testing.assert_array_equal(dataset.read(), values)
+        assert dataset.descriptions == ("B02", "B03")
+        assert dataset.transform == TEN_METRES
+
+
+def test_a_failure_midway_leaves_the_old_file_alone(write, tmp_path):
+    path = tmp_path / "out.tif"
+    path.write_text("old")
+
+    def failing(raster):
+        yield from list(blocks_of(raster, np.zeros((1, 300, 200), "float32")))[:1]
+        raise RasterError("broken off")
+
+    with open_raster(write("grid_B02.tif", numbers(300, 200))) as like, pytest.raises(RasterError, match="broken off"):
+        write_blocks(path, failing(like), like=like, bands=("B02",))
+    assert path.read_text() == "old"
+    assert not path.with_name("out.tif.part").exists()
+
+
+FULL_DISK = """
+import resource, signal, sys
+import numpy as np
+from millpond.raster import RasterError, open_raster, write_blocks
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))  # as if the disk were full after 2 MB
+values = np.random.default_rng(0).random((2, 1000, 1000)).astype("float32")
+with open_raster(sys.argv[1]) as like:
+    try:
+        blocks = ((window, values[:, *window.toslices()]) for window in like.windows(50_000))
+        write_blocks(sys.argv[2], blocks, like=like, bands=("B02", "B03"))
+    except RasterError as error:
+        print(error)
+"""
+
+
+def test_a_full_disk_is_noticed_even_if_gdal_says_nothing(write, tmp_path):
+    grid, out = write("grid_B02.tif", numbers(1000, 1000)), tmp_path / "out.tif"
+    run = subprocess.run([sys.executable, "-c", FULL_DISK, grid, out], capture_output=True, text=True, check=True)
+    assert str(out) in run.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == [grid.name]

@@ -362,10 +362,11 @@ print(contributions.round(2).to_string())
 present = [name for name, (dataset, _) in SAMPLES.items() if dataset is None or datasets.is_present(dataset)]
 if len(present) == len(SAMPLES):
     tails = pd.concat([pd.DataFrame(describe_tail(name)).assign(sample=name) for name in SAMPLES])
-    glue("tail_origin", "computed just now from the data root" if len(tails) else "", display=False)
+    glue("tail_origin", f"computed from the data root, {len(SAMPLES)} images", display=False)
 else:
     tails = load_runs(results_dir() / "normalization" / "full" / "long_tail")
-    glue("tail_origin", "archived, since the data root is not here" if len(tails) else "", display=False)
+    absent = sorted({SAMPLES[name][0] for name in SAMPLES if name not in present})
+    glue("tail_origin", f"archived, since the data root lacks {', '.join(absent)}", display=False)
 
 tails = tails[tails["band"].isin(["B02", "B08"])].pivot(index="sample", columns="band").loc[list(SAMPLES)]
 shown = pd.DataFrame(
@@ -375,8 +376,8 @@ shown = pd.DataFrame(
         "median, B02": tails["median", "B02"].map("{:,.0f}".format),
         "largest, B02": tails["maximum", "B02"].map("{:,}".format),
         "range held by 0.1 %, B02": tails["tail_share_of_range", "B02"].map("{:.0%}".format),
-        "skewness, B02": tails["skewness", "B02"].map("{:.2f}".format),
-        "skewness, B08": tails["skewness", "B08"].map("{:.2f}".format),
+        "skewness, B02": tails["skewness", "B02"].map("{:z.2f}".format),
+        "skewness, B08": tails["skewness", "B08"].map("{:z.2f}".format),
     }
 )
 glue("tab-tail-samples", plots.table(shown))

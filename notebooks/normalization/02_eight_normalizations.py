@@ -32,7 +32,7 @@ from myst_nb import glue
 from scipy.special import expit
 
 from millpond import plots
-from millpond.experiment import load_runs, results_dir
+from millpond.experiment import load_manifest, load_runs, results_dir
 from millpond.normalization import (
     NORMALIZATIONS,
     BandHistogram,
@@ -44,7 +44,7 @@ from millpond.normalization import (
 )
 from millpond.normalization.assessment import losses, separability
 from millpond.normalization.samples import read_sample, read_vegetation
-from millpond.normalization.study import histograms_by_block
+from millpond.normalization.study import counts_by_block
 
 plots.use_style()
 COLORS = dict(
@@ -65,7 +65,6 @@ COLORS = dict(
 dn = read_sample("virginia")  # digital numbers: (4 bands, rows, cols), uint16
 histogram = BandHistogram.from_array(dn, offset=0)
 fitted = {name: fit_normalization(name, histogram) for name in NORMALIZATIONS}
-fitted["p1-p99"].transform(dn).dtype
 
 # %% [markdown]
 # ### Three lines
@@ -125,7 +124,7 @@ print(len(eight), increasing)
 # %% [markdown]
 # ## What becomes of the histograms
 #
-# Figures {numref}`fig-eight-linear`, {numref}`fig-eight-dw` and {numref}`fig-eight-equal` are the counterparts of the study's Figs. 9, 10
+# {numref}`fig-eight-linear`, {numref}`fig-eight-dw` and {numref}`fig-eight-equal` are the counterparts of the study's Figs. 9, 10
 # and 11.
 
 # %% tags=["hide-input", "remove-output"]
@@ -305,7 +304,7 @@ print(bits.loc["B02"].round(1).to_dict())
 
 # %%
 vegetated = read_vegetation("virginia")  # 1: trees and green cropland, 0: other land, -1: water
-inside, outside = histograms_by_block(dn, vegetated, block_pixels=256)
+inside, outside = counts_by_block(dn, vegetated, block_pixels=256)
 quick = separability(fitted, inside, outside, n_resamples=500, random_state=0)
 
 # %% tags=["remove-cell", "nbval-check-output"]
@@ -319,6 +318,9 @@ CASES = {  # the archive's cases by what the columns of the table call them
 archived = load_runs(results_dir() / "normalization" / "full" / "separability")
 archived = archived.set_index(["sample", "against", "normalization", "band"]).sort_index()
 live = quick.set_index(["normalization", "band"])["d"]
+manifest = load_manifest(results_dir() / "normalization" / "full" / "separability")
+revisions = {environment["revision"][:8] for environment in manifest["environments"].values()}
+glue("eight_revision", ", ".join(sorted(revisions)), display=False)
 kept = archived.loc["virginia", "land"]["d"]
 glue("eight_blocks", f"{len(inside)}", display=False)
 glue("eight_d_minmax", f"{live['min-max', 'B08']:.2f}", display=False)
@@ -397,8 +399,8 @@ for key, names in found.items():
 print(int(more(visible).sum()), len(visible), round(float(d_germany["B04"]), 1))
 
 # %% [markdown]
-# {numref}`fig-eight-separability` and {numref}`tab-eight-b08` show the archived full runs, with {glue:text}`eight_resamples` resamples of
-# blocks of 1.28 km. In Virginia {glue:text}`eight_va_land_vegetated` vegetated pixels meet {glue:text}`eight_va_land_other` of other land,
+# {numref}`fig-eight-separability` and {numref}`tab-eight-b08` show the archived full runs (made by revision {glue:text}`eight_revision` of the
+# package), with {glue:text}`eight_resamples` resamples of blocks of 1.28 km. In Virginia {glue:text}`eight_va_land_vegetated` vegetated pixels meet {glue:text}`eight_va_land_other` of other land,
 # in {glue:text}`eight_va_land_blocks` blocks. In a German winter scene OpenStreetMap's land use gives
 # {glue:text}`eight_de_land_vegetated` pixels of forest, meadow, scrub and grass and {glue:text}`eight_de_land_other` of residential land, in
 # {glue:text}`eight_de_land_blocks` blocks. The live cell above, with {glue:text}`eight_blocks` larger blocks, gives
@@ -433,7 +435,7 @@ print(int(more(visible).sum()), len(visible), round(float(d_germany["B04"]), 1))
 #
 # ## The divisor: words and code
 #
-# The words of {cite:t}`brown2022` imply that $u$ is divided by the difference of the percentiles ({eq}`eq-dynamic-world`). The
+# The words of {cite:t}`brown2022` imply that $u$ is divided by the difference of the percentiles, as in {eq}`eq-dynamic-world`. The
 # code that Google published for running the model divides by the upper percentile. `DynamicWorld(divisor="upper")` does
 # that.
 
@@ -563,6 +565,7 @@ print(bool(same), len(caught), drift["shift"].round(2).to_dict())
 # For scenes of your own, the command does the same:
 #
 # ```bash
+# source .venv/bin/activate
 # millpond normalize fit scenes/*.tif --method p1-p99 --out p1-p99.json
 # millpond normalize drift p1-p99.json new.tif
 # millpond normalize apply p1-p99.json new.tif --out normalized.tif

@@ -7,6 +7,7 @@ needs is imported by that verb, so that help and typing errors don't wait for to
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -34,7 +35,13 @@ Names = Annotated[
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 2 after any error, 130 if interrupted."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = lambda message, *_: _complain(f"warning: {message}")
+        return _main(list(sys.argv[1:] if argv is None else argv))
+
+
+def _main(arguments: list[str]) -> int:
     debug = "--debug" in arguments  # wherever it stands: who adds it adds it at the end
     try:
         code = app(args=[a for a in arguments if a != "--debug"], prog_name="millpond", standalone_mode=False)
@@ -155,6 +162,17 @@ def get_data(
         raise datasets.DatasetError(f"{failed} of {len(chosen)} data sets are not complete; the lines above say why.")
 
 
+@data_app.command("unpack")
+def unpack_data(
+    archive: Annotated[Path, typer.Argument(help="A zip or tar file.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to make.")],
+) -> None:
+    """Unpack an archive; nothing leaves the folder, and links are refused."""
+    from millpond import datasets
+
+    typer.echo(f"{datasets.unpack(archive, folder)}: unpacked")
+
+
 @data_app.command("verify")
 def verify_data(names: Names = None) -> None:
     """Compare files with their checksums.
@@ -181,12 +199,13 @@ def verify_data(names: Names = None) -> None:
 @app.command()
 def run(
     study: Annotated[str, typer.Argument(metavar="STUDY", help=f"One of: {', '.join(STUDIES)}.")],
-    profile: Annotated[str, typer.Option(help="quick, full or paper: from minutes to days.")] = "quick",
+    profile: Annotated[str, typer.Option(help="quick, full, or paper where a study has one.")] = "quick",
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A Dask cluster.")] = None,
     store: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the runs; default: results/STUDY/PROFILE.")
     ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Repeat runs that failed before.")] = False,
 ) -> None:
     """Run a study, going on with what an earlier call left to do."""
     if study not in STUDIES:
@@ -198,7 +217,15 @@ def run(
         from millpond.experiment import results_dir
 
         store = results_dir() / study / profile
-    module.run(profile=profile, store=store, workers=workers, scheduler=scheduler)
+    from millpond.experiment import ExperimentError, FailedRunsWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FailedRunsWarning)
+        module.run(profile=profile, store=store, workers=workers, scheduler=scheduler, retry_failed=retry_failed)
+    failed = [str(warning.message) for warning in caught if issubclass(warning.category, FailedRunsWarning)]
+    if failed:
+        raise ExperimentError(f"{' '.join(failed)} Here: --retry-failed.")
+    typer.echo(f"{study}, {profile}: all runs are in {store} (`millpond results`).")
 
 
 @app.command()
@@ -219,7 +246,7 @@ def results() -> None:
 
 def _result(folder: str, manifest: dict) -> tuple[str, ...]:
     totals = manifest["totals"]
-    minutes = round(totals["wall_seconds"] / 60)
+    minutes, seconds = divmod(round(totals["wall_seconds"]), 60)
     revisions = {
         (environment["revision"] or "unknown")[:8] + ("+" if environment["uncommitted_changes"] else "")
         for environment in manifest["environments"].values()
@@ -228,7 +255,7 @@ def _result(folder: str, manifest: dict) -> tuple[str, ...]:
         folder,
         f"{totals['finished']}/{totals['planned']}",
         str(totals["failed"]),
-        f"{minutes // 60} h {minutes % 60:02} min",
+        f"{minutes // 60}:{minutes % 60:02}:{seconds:02}",
         ", ".join(sorted(revisions)) or "-",
         manifest["what"],
     )

@@ -26,7 +26,16 @@ from millpond.errors import MillpondError
 
 _TIMEOUT_S = 30
 _CHUNK_BYTES = 1 << 16
-_DAMAGE = (OSError, EOFError, RuntimeError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+_DAMAGE = (
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "symbolic link"}
 
 Member = tuple[str, str, Callable[[], IO[bytes]]]
@@ -97,6 +106,8 @@ def _continue(url: str, output_file: str, _: object, *, part: Path, size: int, p
             for chunk in answer.iter_content(_CHUNK_BYTES):
                 content.write(chunk)
                 bar.update(len(chunk))
+                if content.tell() > size:  # not our file; its checksum will tell
+                    break
     os.replace(part, output_file)
 
 
@@ -126,9 +137,12 @@ def unpack(archive: str | Path, target: str | Path) -> Path:
     archive, target = Path(archive), Path(target)
     if not archive.is_file():
         raise DatasetError(f"{archive} is not a file. Name the archive to unpack.")
-    if target.exists():
+    if os.path.lexists(target):
         raise DatasetError(f"{target} is there already. Remove it, or unpack {archive.name} into another folder.")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatasetError(f"{target.parent} cannot be made ({error.strerror}). Name another folder.") from error
     # A sibling is on the same disk as the target, so that the final rename is one step.
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacking-") as scratch:
         folder = Path(scratch) / "content"

@@ -14,6 +14,7 @@ from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as
 from contextlib import closing, contextmanager
 from functools import cache
 from multiprocessing import active_children, get_context, parent_process
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,12 @@ from tqdm import tqdm
 from millpond.provenance import environment
 from millpond.runs import LAST_COLUMNS, ExperimentError, Store, digest, load_manifest, load_runs
 
-__all__ = ["ExperimentError", "load_manifest", "load_runs", "results_dir", "run_grid"]
+__all__ = ["ExperimentError", "FailedRunsWarning", "load_manifest", "load_runs", "results_dir", "run_grid"]
+
+
+class FailedRunsWarning(UserWarning):
+    """Some runs of a grid failed; the others are there."""
+
 
 _RESERVED = ("run", "seed", *LAST_COLUMNS)
 _environment = cache(environment)  # asked once a process: a worker may sit on another machine than its neighbour
@@ -81,11 +87,13 @@ def run_grid(
 
     Warns
     -----
-    UserWarning
+    FailedRunsWarning
         If planned runs failed. A failing run does not stop the others; its traceback is in the store.
     """
+    if workers < 1:
+        raise ExperimentError(f"{workers} workers found, at least 1 expected.")
     cases = [_flat(case, f"Case {i}", _RESERVED) for i, case in enumerate(cases)]
-    seeds = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
+    seeds = list(range(seeds)) if isinstance(seeds, Integral) else [int(seed) for seed in seeds]
     plan = _plan(cases, seeds)
     name = _name(function, for_processes=scheduler is None and workers > 1)
     _environment.cache_clear()  # the code may have changed since the last grid of this process
@@ -108,6 +116,7 @@ def run_grid(
         warnings.warn(
             f"{len(kept.failed)} of {len(plan)} runs failed, the first with {last_line!r}. Their tracebacks: "
             f"load_runs({str(store)!r}, failed=True). Mend the cause and call again with retry_failed=True.",
+            FailedRunsWarning,
             stacklevel=2,
         )
     return kept.frame()
@@ -180,6 +189,7 @@ def _name(function: Callable, for_processes: bool) -> str:
 
 def _run(function: Callable, case: dict, seed: int) -> tuple[list[dict], str | None, float, dict]:
     """Rows, error, seconds and environment of one run; never raises, so that one failure cannot stop a grid."""
+    made_by = _environment()
     started, error = time.perf_counter(), None
     try:
         rows = function(seed=seed, **case)
@@ -187,11 +197,11 @@ def _run(function: Callable, case: dict, seed: int) -> tuple[list[dict], str | N
         if not rows:
             raise ExperimentError("The function returned an empty list; expected at least one row.")
         rows = [_flat(row, "A row of the result", (*_RESERVED, *case)) for row in rows]
-    except Exception:
+    except (Exception, SystemExit):
         rows = [{}]
         # of a file its last folder and name: what is above differs between machines and tells nothing of the failure
         error = re.sub(r'File "[^"]*?([^/\\"]+[/\\][^/\\"]+)"', r'File "\1"', traceback.format_exc())
-    return rows, error, round(time.perf_counter() - started, 3), _environment()
+    return rows, error, round(time.perf_counter() - started, 3), made_by
 
 
 def _serial(function: Callable, todo: dict) -> Iterator[tuple[str, tuple]]:

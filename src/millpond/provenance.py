@@ -25,7 +25,7 @@ def environment() -> dict:
         "revision": revision,
         "uncommitted_changes": bool(_git("status", "--porcelain", "--", ".")) if revision else None,
         "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in names},
+        "packages": {name: _version(name) for name in names},
         "machine": {
             "platform": platform.platform(),
             "processor": _processor(),
@@ -33,6 +33,13 @@ def environment() -> dict:
             "memory_gb": _memory_gb(),
         },
     }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _git(*arguments: str) -> str | None:

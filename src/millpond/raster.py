@@ -6,7 +6,6 @@ wrong with a file ends in one exception, `RasterError`, that names the file, wha
 to mend it.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,6 +19,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from millpond.errors import MillpondError
+from millpond.files import replacing
 
 SENTINEL2_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
 """The thirteen bands of a Sentinel-2 L1C product in the order of their wavelengths, as products stack them."""
@@ -76,7 +76,7 @@ def open_raster(
     """
     with ExitStack() as stack:
         if isinstance(source, Mapping):
-            found = {band_name(name): (_open(path, stack), 1) for name, path in source.items()}
+            found = {band_name(name): _place_of(band_name(name), _open(path, stack)) for name, path in source.items()}
         elif isinstance(source, str | Path):
             found = _bands_of(_open(source, stack), names)
         else:
@@ -93,6 +93,10 @@ def open_raster(
         if not found:
             raise RasterError("no files given, at least one expected. Pass a path, several paths or a mapping.")
         wanted = tuple(map(band_name, bands)) if bands is not None else tuple(found)
+        if not wanted or len(set(wanted)) < len(wanted):
+            raise RasterError(
+                f"bands ({', '.join(wanted)}) asked for, one or more different names expected. Name each band once."
+            )
         missing = [name for name in wanted if name not in found]
         if missing:
             where = next(iter(found.values()))[0].name
@@ -146,7 +150,7 @@ class Raster:
         return next(iter(self._places.values()))[0].tags()
 
     def read(self, window: Window | None = None, *, scaled: bool = False) -> np.ndarray:
-        """Read all bands.
+        """Read all bands. From then on GDAL keeps at most 64 MB of decoded blocks in this process.
 
         Parameters
         ----------
@@ -173,7 +177,7 @@ class Raster:
             )
         out = np.empty((len(self.bands), int(window.height), int(window.width)), self.dtype)
         for dataset, target, indexes in self._by_file():
-            with _readable(dataset.name):
+            with _readable(dataset.name), rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE_BYTES):
                 if target == slice(None):
                     dataset.read(indexes, window=window, out=out)
                 else:
@@ -186,11 +190,11 @@ class Raster:
         Yields
         ------
         (window, array)
-            Windows cover the raster once; array as in `read`. Memory is bounded by `max_pixels`, not by the raster.
+            Windows cover the raster once; array as in `read`. Memory is bounded by `max_pixels`, or by one block of the
+            file where that is larger.
         """
-        with rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE_BYTES):
-            for window in self.windows(max_pixels):
-                yield window, self.read(window)
+        for window in self.windows(max_pixels):
+            yield window, self.read(window)
 
     def windows(self, max_pixels: int = 2**21) -> list[Window]:
         """Windows that cover the raster once: whole blocks of the file, as many as fit into `max_pixels`."""
@@ -245,7 +249,12 @@ def read_onto(path: str | Path, like: Raster, *, resampling: str = "nearest") ->
 
 
 def write_blocks(
-    path: str | Path, blocks: Iterable[tuple[Window, np.ndarray]], *, like: Raster, bands: Sequence[str]
+    path: str | Path,
+    blocks: Iterable[tuple[Window, np.ndarray]],
+    *,
+    like: Raster,
+    bands: Sequence[str],
+    inputs: Iterable[str | Path] = (),
 ) -> None:
     """Write float32 blocks as a tiled, compressed GeoTIFF on the grid of `like`; nothing is left if it fails midway.
 
@@ -257,31 +266,27 @@ def write_blocks(
     like : Raster
     bands : sequence of str
         Become the band descriptions.
+    inputs : iterable of path
+        Files that are being read and must not be overwritten.
+
+    Raises
+    ------
+    RasterError
+        If the file can't be written whole.
     """
-    path = Path(path)
-    unfinished = path.with_name(path.name + ".part")
     rows, cols = like.shape
-    profile = {
-        "driver": "GTiff",
-        "dtype": "float32",
-        "nodata": np.nan,
-        "count": len(bands),
-        "height": rows,
-        "width": cols,
-    }
-    profile |= {"crs": like.crs, "transform": like.transform, "tiled": True, "compress": "deflate", "predictor": 3}
-    try:
+    profile = {"driver": "GTiff", "dtype": "float32", "nodata": np.nan, "count": len(bands)}
+    profile |= {"height": rows, "width": cols, "crs": like.crs, "transform": like.transform}
+    profile |= {"tiled": True, "compress": "deflate", "predictor": 3, "BIGTIFF": "IF_SAFER"}
+    with replacing(path, RasterError, inputs) as unfinished:
         with rasterio.open(unfinished, "w", **profile) as dataset:
             dataset.descriptions = tuple(bands)
             for window, values in blocks:
                 dataset.write(values, window=window)
-        os.replace(unfinished, path)
-    except (RasterioIOError, OSError) as error:
-        raise RasterError(
-            f"{path}: not written ({error}). Check the folder, its permissions and the free space."
-        ) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+        # GDAL is silent about a disk that is full when it writes the last blocks; only reading tells.
+        with _readable(path), rasterio.open(unfinished) as dataset:
+            for _, window in dataset.block_windows(1):
+                dataset.read(window=window)
 
 
 @contextmanager
@@ -332,7 +337,54 @@ def _bands_of(dataset: rasterio.DatasetReader, names: Sequence[str] | None) -> d
             f"{dataset.name}: {dataset.count} bands without names found, band descriptions such as B03 expected. "
             "Pass names=(...), one a band."
         )
-    return {band_name(name): (dataset, index) for index, name in enumerate(found, start=1)}
+    places = {band_name(name): (dataset, index) for index, name in enumerate(found, start=1)}
+    if len(places) < len(found):
+        raise RasterError(
+            f"{dataset.name}: bands {', '.join(found)} found, different names expected. Pass names=(...), one a band."
+        )
+    return places
+
+
+def _place_of(name: str, dataset: rasterio.DatasetReader) -> tuple:
+    """Where a mapping's file holds the band: its only band, whatever that is called, or the one described so."""
+    if dataset.count == 1:
+        return dataset, 1
+    described = [band_name(description or "") for description in dataset.descriptions]
+    if described.count(name) != 1:
+        raise RasterError(
+            f"{dataset.name}: {dataset.count} bands found, one band or one described as {name} expected. "
+            "Map the name to a file with that band."
+        )
+    return dataset, described.index(name) + 1
+
+
+def check_same_grid(first: Raster, second: Raster) -> None:
+    """Refuse rasters that don't lie on one grid.
+
+    Raises
+    ------
+    RasterError
+        If size, coordinate reference system or georeferencing differ.
+    """
+    _check_grid(next(iter(second._places.values()))[0], next(iter(first._places.values()))[0])
+
+
+def _check_grid(dataset: rasterio.DatasetReader, reference: rasterio.DatasetReader) -> None:
+    for what, found, expected, equal in (
+        ("size (rows, cols)", dataset.shape, reference.shape, dataset.shape == reference.shape),
+        ("coordinate reference system", dataset.crs, reference.crs, dataset.crs == reference.crs),
+        (
+            "georeferencing",
+            tuple(dataset.transform)[:6],
+            tuple(reference.transform)[:6],
+            dataset.transform.almost_equals(reference.transform, precision=1e-6),
+        ),
+    ):
+        if not equal:
+            raise RasterError(
+                f"{dataset.name}: {what} {found} found, {expected} expected as in {reference.name}. "
+                "Resample to one grid first (millpond.raster.read_onto)."
+            )
 
 
 def _check_alike(places: dict, dtype: str | None) -> None:
@@ -345,21 +397,11 @@ def _check_alike(places: dict, dtype: str | None) -> None:
                 f"{dataset.name}: band {name} is {found}, {np.dtype(expected)} expected. Convert it, or choose bands "
                 "of one data type."
             )
-        for what, mine, theirs in (
-            ("size (rows, cols)", dataset.shape, reference.shape),
-            ("coordinate reference system", dataset.crs, reference.crs),
-            ("no-data value", dataset.nodata, reference.nodata),
-        ):
-            if mine != theirs and not (mine is not None and mine != mine):  # NaN is no-data too, and unequal to itself
-                raise RasterError(
-                    f"{dataset.name}: {what} {mine} found, {theirs} expected as in {reference.name}. "
-                    "Resample the bands to one grid first (millpond.raster.read_onto)."
-                )
-        if not dataset.transform.almost_equals(reference.transform, precision=1e-6):
+        _check_grid(dataset, reference)
+        if str(dataset.nodata) != str(reference.nodata):  # as text, since NaN is unequal to itself
             raise RasterError(
-                f"{dataset.name}: georeferencing {tuple(dataset.transform)[:6]} found, "
-                f"{tuple(reference.transform)[:6]} expected as in {reference.name}. "
-                "Resample the bands to one grid first (millpond.raster.read_onto)."
+                f"{dataset.name}: no-data value {dataset.nodata} found, {reference.nodata} expected as in "
+                f"{reference.name}. Give the files one no-data value."
             )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from millpond.errors import MillpondError
+from millpond.files import write_text
 
 LAST_COLUMNS = ("seconds", "environment", "error")
 
@@ -58,11 +59,16 @@ def load_manifest(store: str | os.PathLike) -> dict:
     """
     path = Path(store) / "manifest.json"
     try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ExperimentError(f"{path} not found. Name a folder that run_grid wrote, or restore the file.") from None
+        manifest = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ExperimentError(
+            f"{path}: {error.strerror}. Name a folder that run_grid wrote, or restore the file."
+        ) from None
     except ValueError as error:
         raise ExperimentError(f"{path} is no JSON ({error}). Restore it from the last commit.") from None
+    if not isinstance(manifest, dict) or not {"what", "function", "totals", "environments"} <= set(manifest):
+        raise ExperimentError(f"{path} is no manifest of a grid. Restore it from the last commit.")
+    return manifest
 
 
 class Store:
@@ -96,7 +102,10 @@ class Store:
         self._manifest = {**grid, **self._manifest, **grid}  # the grid first in the file, and as planned now
         self._seen = self._stamp()
         self._started = time.perf_counter() - self._manifest["totals"]["wall_seconds"]
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ExperimentError(f"{folder}: {error.strerror}; a folder for the runs expected.") from None
         self._write_manifest()
 
     def __contains__(self, run: str) -> bool:
@@ -144,7 +153,7 @@ class Store:
         writer = csv.DictWriter(text, self._columns(), restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(row for run in self._order() for row in self._rows[run])
-        _replace(self._csv, text.getvalue())
+        write_text(self._csv, text.getvalue(), ExperimentError)
         self._seen = self._stamp()
 
     def _stamp(self) -> tuple[int, int, int] | None:
@@ -158,7 +167,7 @@ class Store:
         self._manifest["totals"] |= {"planned": len(self.plan), "finished": done - failed, "failed": failed}
         text = json.dumps(self._manifest, indent=1, ensure_ascii=False) + "\n"
         if not self._json.exists() or self._json.read_text("utf-8") != text:  # looking at a full store leaves it alone
-            _replace(self._json, text)
+            write_text(self._json, text, ExperimentError)
 
 
 def digest(content: dict, length: int) -> str:
@@ -207,12 +216,3 @@ def frame(columns: list[str], rows: list[dict[str, str]], failed: bool) -> pd.Da
         rows = [row for row in rows if "error" not in row]
         columns = [name for name in columns if name != "error"]
     return pd.DataFrame([{name: from_cell(cell) for name, cell in row.items()} for row in rows], columns=columns)
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    with open(part, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)

@@ -159,6 +159,7 @@ def test_no_markup_is_left_in_the_text(site):
         for code in article.select("pre, code"):
             code.extract() if not any(mark in code.text for mark in ("{glue:", "{numref}")) else None
         left[path] = [mark for mark in ("{glue:", "{numref}", "{cite", "```", ":::") if mark in article.text]
+        left[path] += ["stderr"] if soup(path).select(".output.stderr") else []
     assert not any(left.values()), left
 
 

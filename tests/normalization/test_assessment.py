@@ -6,7 +6,7 @@ from millpond.normalization import BandHistogram, Linear, fit_normalization
 from millpond.normalization.assessment import long_tail, losses, separability
 from millpond.normalization.landcover import LAND_COVER, classify_land_cover
 from millpond.normalization.samples import read_sample, read_vegetation
-from millpond.normalization.study import compare_separability, describe_tail, histograms_by_block, run
+from millpond.normalization.study import compare_separability, counts_by_block, describe_tail, run
 
 RNG = np.random.default_rng(0)
 
@@ -54,35 +54,42 @@ def test_losses_by_hand():
 
 
 def test_separability_is_cohens_d_and_blind_to_linear_maps():
-    inside = [one_band(RNG.normal(3000, 400, 500).clip(1)) for _ in range(5)]
-    outside = [one_band(RNG.normal(2000, 300, 300).clip(1)) for _ in range(5)]
-    pooled = sum(inside[1:], inside[0]) + sum(outside[1:], outside[0])
+    inside = RNG.normal(3000, 400, (5, 500)).clip(1).astype(np.uint16)  # five blocks
+    outside = RNG.normal(2000, 300, (5, 300)).clip(1).astype(np.uint16)
+    pooled = one_band([*inside.ravel(), *outside.ravel()])
     methods = {name: fit_normalization(name, pooled) for name in ("min-max", "p1-p99", "equalization")}
-    table = separability(methods, inside, outside, n_resamples=100).set_index("normalization")
 
-    def pixels(histograms):
-        total = sum(h.counts[0] for h in histograms)
-        return np.repeat(np.arange(65536), total)
+    def counts(blocks):
+        return np.array([[np.bincount(block, minlength=5000)] for block in blocks])
 
-    a, b = pixels(inside), pixels(outside)
-    pooled_std = np.sqrt(((len(a) - 1) * a.var(ddof=1) + (len(b) - 1) * b.var(ddof=1)) / (len(a) + len(b) - 2))
+    table = separability(methods, counts(inside), counts(outside), n_resamples=100).set_index("normalization")
+    a, b = inside.ravel().astype(float), outside.ravel().astype(float)
+    pooled_std = np.sqrt(((a.size - 1) * a.var(ddof=1) + (b.size - 1) * b.var(ddof=1)) / (a.size + b.size - 2))
     assert table.loc["min-max", "d"] == pytest.approx((a.mean() - b.mean()) / pooled_std, rel=1e-6)
     assert table.loc["p1-p99", "d"] == pytest.approx(table.loc["min-max", "d"], rel=1e-5)
     assert abs(table.loc["equalization", "gain"]) > 0.01
     assert table.loc["min-max", "d_low"] < table.loc["min-max", "d"] < table.loc["min-max", "d_high"]
 
 
+def test_a_gain_is_counted_in_the_direction_of_the_reference():
+    # darker inside: d is negative, and a normalization that makes it more negative gains
+    inside, outside = np.array([[1000, 1100, 1200, 1300]]), np.array([[1250, 1400, 1500, 9000]])
+    counts = [np.array([[np.bincount(block, minlength=9001)] for block in blocks]) for blocks in (inside, outside)]
+    pooled = one_band([*inside[0], *outside[0]])
+    methods = {name: fit_normalization(name, pooled) for name in ("min-max", "equalization")}
+    table = separability(methods, *counts, n_resamples=1).set_index("normalization")
+    assert table.loc["equalization", "d"] < table.loc["min-max", "d"] < 0
+    assert table.loc["equalization", "gain"] > 0
+
+
 def test_all_labelled_pixels_take_part_whatever_their_block_holds():
     inside = np.array([[1, 0, 1, 1, -1, -1], [0, -1, 1, 1, -1, -1]])
     dn = np.arange(1, 49, dtype=np.uint16).reshape(4, 2, 6)
-    yes, no = histograms_by_block(dn, inside, block_pixels=2)
-    assert [block.n_pixels[0] for block in yes] == [1, 4]
-    assert [block.n_pixels[0] for block in no] == [2, 0]
-    assert no[0].mean.tolist() == [4.5, 16.5, 28.5, 40.5]
-    table = separability(
-        {"min-max": fit_normalization("min-max", BandHistogram.from_array(dn))}, yes, no, n_resamples=1
-    )
-    assert table["d"].notna().all()
+    yes, no = counts_by_block(dn, inside, block_pixels=2)
+    assert yes.shape == no.shape == (2, 4, 49)  # the third block holds no labels
+    assert yes.sum(axis=2)[:, 0].tolist() == [1, 4]
+    assert no.sum(axis=2)[:, 0].tolist() == [2, 0]
+    assert np.flatnonzero(no[0, 3]).tolist() == [38, 43]
 
 
 def test_land_cover_of_typical_spectra():

@@ -79,7 +79,7 @@ def test_drift_prints_a_table_and_says_what_has_drifted(folder, capsys):
     assert main(["normalize", "drift", "n.json", "brighter.tif"]) == 0
     printed = capsys.readouterr()
     assert "median_change" in printed.out
-    assert "drift: B08: the percentiles have moved by" in printed.err
+    assert "warning: B08: the percentiles have moved by" in printed.err
     assert Normalization.load("n.json").bands == BANDS
 
 
@@ -100,6 +100,44 @@ def test_a_scene_that_breaks_off_leaves_no_output(folder, capsys):
     capsys.readouterr()
     fails(capsys, "apply", "n.json", "scene.tif", "-o", "out.tif")
     assert sorted(path.name for path in folder.iterdir()) == ["n.json", "scene.tif"]
+
+
+def test_no_input_is_ever_overwritten(folder, capsys):
+    write("scene.tif", DN)
+    main(["normalize", "fit", "scene.tif", "-o", "n.json"])
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    capsys.readouterr()
+    for arguments in (
+        ("fit", "scene.tif", "-o", "scene.tif"),
+        ("apply", "n.json", "scene.tif", "-o", "scene.tif"),
+        ("apply", "n.json", "scene.tif", "-o", "n.json"),
+    ):
+        assert "the output is also an input, another file expected" in fails(capsys, *arguments)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_missing_folder_is_named(folder, capsys):
+    write("scene.tif", DN)
+    assert "no folder nowhere found" in fails(capsys, "fit", "scene.tif", "-o", "nowhere/n.json")
+
+
+def test_unnamed_bands_and_the_files_own_no_data(folder, capsys):
+    write("scene.tif", np.where(DN == 0, 9999, DN).astype(np.uint16))
+    with rasterio.open("scene.tif", "r+") as dataset:
+        dataset.descriptions, dataset.nodata = (None,) * 4, 9999
+    assert "Pass names=" in fails(capsys, "fit", "scene.tif", "-o", "n.json")
+    names = ["--names", ",".join(BANDS)]
+    assert main(["normalize", "fit", "scene.tif", *names, "-o", "n.json"]) == 0
+    assert main(["normalize", "apply", "n.json", "scene.tif", *names, "-o", "out.tif"]) == 0
+    with rasterio.open("out.tif") as dataset:
+        np.testing.assert_array_equal(np.isnan(dataset.read()), DN == 0)
+
+
+def test_the_bare_verb_shows_its_help(capsys):
+    assert main(["normalize"]) == 0
+    printed = capsys.readouterr()
+    assert "drift" in printed.out
+    assert printed.err == ""
 
 
 def test_the_methods_are_listed(capsys):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from millpond.normalization import BandHistogram, NormalizationError
+from millpond.raster import RasterError
 
 BANDS = ("B02", "B03")
 
@@ -165,11 +166,17 @@ def scenes(tmp_path):
 
 
 def test_rasters_are_counted_like_arrays(scenes):
-    histogram = BandHistogram.from_rasters(scenes, BANDS)
+    histogram = BandHistogram.from_rasters(scenes, BANDS, offset=0)
     stacked = np.concatenate([dn.reshape(2, 1, -1) for dn in SCENES], axis=2)
     np.testing.assert_array_equal(histogram.counts, BandHistogram.from_array(stacked, BANDS).counts)
     assert histogram.sources == ("scene0.tif", "scene1.tif", "scene2.tif")
-    assert histogram.offset is None
+    assert histogram.offset == 0
+
+
+def test_several_scenes_of_unknown_offset_warn(scenes):
+    with pytest.warns(UserWarning, match=r"offset of 3 scenes is unknown; .* State it: offset=0 or offset=1000"):
+        BandHistogram.from_rasters(scenes, BANDS)
+    BandHistogram.from_rasters(scenes[:1], BANDS)
 
 
 def test_one_file_a_band_is_one_scene(tmp_path):
@@ -182,11 +189,13 @@ def test_one_file_a_band_is_one_scene(tmp_path):
 def test_scenes_are_grouped_by_label_raster_or_attribute(scenes, tmp_path):
     labels = RNG.integers(-1, 3, (1, 40, 30)).astype(np.int16)
     label_path = write_scene(tmp_path / "labels.tif", labels, ("label",))
-    groups = BandHistogram.grouped_from_rasters(scenes, [label_path, "July", "July"], BANDS)
+    groups = BandHistogram.grouped_from_rasters(scenes, [label_path, "July", "July"], BANDS, offset=0)
     assert list(groups) == [0, 1, 2, "July"]
     expected = BandHistogram.grouped_from_array(SCENES[0], labels[0], BANDS)
     np.testing.assert_array_equal(groups[1].counts, expected[1].counts)
-    np.testing.assert_array_equal(groups["July"].counts, BandHistogram.from_rasters(scenes[1:], BANDS).counts)
+    np.testing.assert_array_equal(groups["July"].counts, BandHistogram.from_rasters(scenes[1:], BANDS, offset=0).counts)
+    with pytest.raises(NormalizationError, match=r"labels\.tif: a file's name found .* Pass a pathlib\.Path"):
+        BandHistogram.grouped_from_rasters(scenes[:1], [str(label_path)], BANDS)
 
 
 def test_masks_come_from_rasters(scenes, tmp_path):
@@ -209,12 +218,59 @@ def test_the_offset_comes_from_the_metadata_and_is_harmonized_on_request(tmp_pat
     np.testing.assert_array_equal(pooled.counts, 2 * BandHistogram.from_array(SCENES[0], BANDS, nodata=None).counts)
 
 
-def test_a_cluster_counts_the_same(scenes):
+@pytest.mark.parametrize("processes", [False, True])
+def test_a_cluster_counts_the_same(scenes, processes):
     from distributed import Client, LocalCluster
 
     with (
-        LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=1, threads_per_worker=2, processes=processes, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
-        ours = BandHistogram.from_rasters(scenes, BANDS, client=client)
-    np.testing.assert_array_equal(ours.counts, BandHistogram.from_rasters(scenes, BANDS).counts)
+        ours = BandHistogram.from_rasters(scenes, BANDS, client=client, offset=0)
+    serial = BandHistogram.from_rasters(scenes, BANDS, offset=0)
+    np.testing.assert_array_equal(ours.counts, serial.counts)
+    assert ours.sources == serial.sources
+
+
+def test_masks_and_labels_must_lie_on_the_scenes_grid(scenes, tmp_path):
+    for values in (np.zeros((1, 40, 31), np.uint8), np.zeros((1, 41, 30), np.uint8)):
+        path = write_scene(tmp_path / "beside.tif", values, ("beside",))
+        with pytest.raises(RasterError, match=r"beside\.tif: size .* found, \(40, 30\) expected as in .*scene0\.tif"):
+            BandHistogram.from_rasters(scenes[:1], BANDS, masks=[path])
+        with pytest.raises(RasterError, match=r"beside\.tif: size"):
+            BandHistogram.grouped_from_rasters(scenes[:1], [path], BANDS)
+
+
+def test_what_the_file_calls_no_data_is_left_out_too(tmp_path):
+    dn = np.array([[[5, 9999], [7, 0]], [[1, 2], [3, 4]]], np.int16)
+    path = write_scene(tmp_path / "scene.tif", dn)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.nodata = 9999
+    histogram = BandHistogram.from_rasters(path, BANDS)
+    assert histogram.max.tolist() == [7, 4]
+    assert histogram.n_pixels.tolist() == [2, 4]
+
+
+def test_bands_without_names_are_named_by_the_caller(tmp_path):
+    path = write_scene(tmp_path / "scene.tif", SCENES[0], (None, None))
+    histogram = BandHistogram.from_rasters(path, BANDS[1:], names=BANDS)
+    np.testing.assert_array_equal(histogram.counts[0], BandHistogram.from_array(SCENES[0], BANDS).counts[1])
+
+
+def test_a_scene_of_reflectances_is_named(tmp_path):
+    path = write_scene(tmp_path / "reflectance.tif", (SCENES[0] / 10_000).astype("float32"))
+    with pytest.raises(NormalizationError, match=r"reflectance\.tif: values of type float32 found"):
+        BandHistogram.from_rasters(path, BANDS)
+
+
+def test_masked_arrays_keep_their_mask():
+    dn = np.ma.masked_greater(np.array([[[1, 300]], [[2, 4]]], np.uint16), 100)
+    assert BandHistogram.from_array(dn, BANDS).max.tolist() == [1, 4]
+    with pytest.raises(NormalizationError, match="a masked array found, but no no-data value to fill it with"):
+        BandHistogram.from_array(dn, BANDS, nodata=None)
+
+
+@pytest.mark.parametrize("offset", [-1000, 70_000, "1000", 0.5])
+def test_an_impossible_offset_is_refused(offset):
+    with pytest.raises(NormalizationError, match=r"offset .* found, None or digital numbers in 0\.\.65535 expected"):
+        BandHistogram.from_array(np.ones((2, 1, 1), np.uint16), BANDS, offset=offset)

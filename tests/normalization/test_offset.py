@@ -35,7 +35,8 @@ def test_a_baseline_that_is_no_number_is_refused():
         ({}, "S2A_MSIL1C_20180101T102401_N0500_R065_T32.SAFE/T32_20180101T102401_B02.jp2", 1000),
         ({}, "T33UUU_20170216T102101_B02.jp2", 0),
         ({}, "S2_20220125.tif", 1000),
-        ({}, "scene_99999999_B02.tif", None),
+        ({}, "S2_99999999_B02.tif", None),
+        ({}, "LC08_L1TP_014034_20230115_B2.tif", None),
         ({}, "scene.tif", None),
     ],
 )
@@ -44,4 +45,9 @@ def test_a_product_tells_its_offset(tags, path, offset):
 
 
 def test_files_that_disagree_tell_nothing():
-    assert offset_of_product({}, [Path("a_20210101.tif"), Path("a_20230101.tif")]) is None
+    assert offset_of_product({}, [Path("S2_20210101.tif"), Path("S2_20230101.tif")]) is None
+
+
+def test_an_unreadable_offset_in_the_metadata_is_refused():
+    with pytest.raises(NormalizationError, match=r"RADIO_ADD_OFFSET='x' found in the metadata, a number .* expected"):
+        offset_of_product({"RADIO_ADD_OFFSET": "x"}, [])

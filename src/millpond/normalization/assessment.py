@@ -3,7 +3,7 @@
 Everything here follows from exact counts and a table of 65,536 values: nothing is sampled, no pixel is visited again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -83,8 +83,8 @@ def losses(normalization: Normalization, histogram: BandHistogram) -> pd.DataFra
 
 def separability(
     normalizations: Mapping[str, Normalization],
-    inside: Sequence[BandHistogram],
-    outside: Sequence[BandHistogram],
+    inside: np.ndarray,
+    outside: np.ndarray,
     *,
     n_resamples: int = 1000,
     random_state=0,
@@ -98,8 +98,9 @@ def separability(
     ----------
     normalizations : mapping of name to Normalization
         The first one is the reference for the gain.
-    inside, outside : sequences of BandHistogram
-        The pixels of the two classes, one histogram a block, in the same order of blocks; some may be empty.
+    inside, outside : (n_blocks, n_bands, n_values) arrays of int
+        How often each digital number from 0 occurs in the pixels of the two classes, block by block; the bands are
+        those of the normalizations. A block may lack one of the classes.
     n_resamples : int
     random_state : int, RandomState or None
 
@@ -131,13 +132,11 @@ def separability(
     return pd.DataFrame(rows, columns=columns)
 
 
-def _moments(normalization: Normalization, blocks: Sequence[BandHistogram]) -> np.ndarray:
+def _moments(normalization: Normalization, counts: np.ndarray) -> np.ndarray:
     """(n_bands, n_blocks, 3): number, sum and sum of squares of the normalized values; they add up over blocks."""
-    used = 1 + max(np.flatnonzero(block.counts.any(axis=0)).max(initial=0) for block in blocks)  # few of the 65,536 are
-    counts = np.stack([block.select(normalization.bands).counts[:, :used] for block in blocks], axis=1)
-    values = normalization.table[:, :used].astype(float)
+    values = normalization.table[:, : counts.shape[-1]].astype(float)
     powers = np.stack([np.ones_like(values), values, values**2], axis=-1)
-    return counts @ powers
+    return counts.swapaxes(0, 1).astype(float) @ powers
 
 
 def _cohens_d(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -1,22 +1,31 @@
 """`millpond normalize`: fit a normalization on your own scenes, apply it, and see whether new imagery still fits it."""
 
-import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Normalize Sentinel-2 digital numbers.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 Scenes = Annotated[
     list[Path], typer.Argument(help="GeoTIFF or JPEG 2000 files; several files with one band are one scene.")
 ]
 Bands = Annotated[str, typer.Option(help="Names of the bands, separated by commas.")]
-Nodata = Annotated[int, typer.Option(help="Digital number that stands for no data.")]
+Names = Annotated[str | None, typer.Option(help="Names for the bands of files that carry none, separated by commas.")]
+Nodata = Annotated[int, typer.Option(help="Digital number that stands for no data, beside what the file itself says.")]
 Offset = Annotated[
     int | None,
-    typer.Option(help="Radiometric offset in the digital numbers (0 or 1000); by default from metadata, name or date."),
+    typer.Option(
+        min=0, help="Radiometric offset in the digital numbers (0 or 1000); by default from metadata, name or date."
+    ),
 ]
+
+
+@app.callback(invoke_without_command=True)
+def _normalize(context: typer.Context) -> None:
+    """Normalize Sentinel-2 digital numbers."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command()
@@ -25,6 +34,7 @@ def fit(
     out: Annotated[Path, typer.Option("--out", "-o", help="JSON file to write.")],
     method: Annotated[str, typer.Option(help="One of the eight, see `millpond normalize methods`.")] = "p1-p99",
     bands: Bands = "B02,B03,B04,B08",
+    names: Names = None,
     nodata: Nodata = 0,
     offset: Offset = None,
     harmonize: Annotated[bool, typer.Option(help="Bring scenes of unlike offsets to offset 0 first.")] = False,
@@ -32,11 +42,10 @@ def fit(
     """Fit a normalization to all valid pixels of SCENES."""
     from millpond.normalization.transforms import fit_normalization
 
-    histogram = _histogram(scenes, bands, nodata, offset, harmonize)
-    normalization = fit_normalization(method, histogram)
-    normalization.save(out)
-    known = "unknown" if normalization.offset is None else f"{normalization.offset:,}"
-    typer.echo(f"{out}: {method}, bands {bands}, {max(normalization.n_pixels):,} pixels, radiometric offset {known}")
+    histogram = _histogram(scenes, _split(bands), names, nodata, offset, harmonize)
+    fit_normalization(method, histogram).save(out, inputs=scenes)
+    counted = f"{out}: {method}, bands {bands}, {max(histogram.n_pixels):,} pixels, radiometric offset "
+    typer.echo(counted + histogram.offset_in_words + ("; state it with --offset" if histogram.offset is None else ""))
 
 
 @app.command()
@@ -53,6 +62,7 @@ def apply(
     normalization: Annotated[Path, typer.Argument(help="JSON file written by `fit`.")],
     scene: Annotated[list[Path], typer.Argument(help="One scene: one file, or one file a band.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="GeoTIFF to write: float32, NaN where there is no data.")],
+    names: Names = None,
     nodata: Nodata = 0,
     offset: Offset = None,
 ) -> None:
@@ -60,12 +70,15 @@ def apply(
     from tqdm import tqdm
 
     from millpond.normalization.errors import NormalizationError
+    from millpond.normalization.histogram import read_digital_numbers
+    from millpond.normalization.offset import offset_of_product
     from millpond.normalization.transforms import Normalization
     from millpond.raster import open_raster, write_blocks
 
     fitted = Normalization.load(normalization)
-    with open_raster(scene if len(scene) > 1 else scene[0], fitted.bands) as raster:
-        offset = _offset_of(raster) if offset is None else offset
+    with open_raster(scene if len(scene) > 1 else scene[0], fitted.bands, names=_split(names)) as raster:
+        if offset is None:
+            offset = offset_of_product(raster.tags(), (path.resolve() for path in raster.paths))
         if offset is None and fitted.offset is not None:
             raise NormalizationError(
                 f"{scene[0]}: radiometric offset unknown, needed since the normalization was fitted on offset "
@@ -73,49 +86,46 @@ def apply(
             )
 
         def blocks():
-            for window, dn in tqdm(raster.blocks(), total=len(raster.windows()), unit="block", disable=None):
+            for window in tqdm(raster.windows(), unit="block", disable=None):
+                dn = read_digital_numbers(raster, window, nodata)
                 values = fitted.transform(dn, offset=offset)
                 values[dn == nodata] = float("nan")
                 yield window, values
 
-        write_blocks(out, blocks(), like=raster, bands=fitted.bands)
-    typer.echo(f"{out}: {', '.join(fitted.bands)} by {fitted.name}")
+        write_blocks(out, blocks(), like=raster, bands=fitted.bands, inputs=[normalization, *scene])
+    known = "unknown" if offset is None else f"{offset:,}"
+    typer.echo(f"{out}: {', '.join(fitted.bands)} by {fitted.name}, radiometric offset {known}")
 
 
 @app.command()
 def drift(
     normalization: Annotated[Path, typer.Argument(help="JSON file written by `fit`.")],
     scenes: Scenes,
+    names: Names = None,
     nodata: Nodata = 0,
     offset: Offset = None,
     harmonize: Annotated[bool, typer.Option(help="Bring scenes to offset 0 first.")] = False,
 ) -> None:
     """Tell how far new SCENES are from what a NORMALIZATION was fitted on."""
-    from millpond.normalization.transforms import DriftWarning, Normalization
+    from millpond.normalization.transforms import Normalization
 
     fitted = Normalization.load(normalization)
-    histogram = _histogram(scenes, ",".join(fitted.bands), nodata, offset, harmonize)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", DriftWarning)
-        table = fitted.drift(histogram)
+    table = fitted.drift(_histogram(scenes, fitted.bands, names, nodata, offset, harmonize))
     typer.echo(table.to_string(float_format=lambda value: f"{value:.3f}"))
-    for warning in caught:
-        typer.echo(f"drift: {warning.message}", err=True)
 
 
-def _histogram(scenes, bands, nodata, offset, harmonize):
+def _split(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(part.strip() for part in text.split(","))
+
+
+def _histogram(scenes, bands, names, nodata, offset, harmonize):
     from millpond.normalization.histogram import BandHistogram
 
     return BandHistogram.from_rasters(
         scenes if len(scenes) > 1 else scenes[0],
-        tuple(band.strip() for band in bands.split(",")),
+        bands,
         nodata,
+        names=_split(names),
         offset="auto" if offset is None else offset,
         harmonize=harmonize,
     )
-
-
-def _offset_of(raster) -> int | None:
-    from millpond.normalization.offset import offset_of_product
-
-    return offset_of_product(raster.tags(), (path.resolve() for path in raster.paths))

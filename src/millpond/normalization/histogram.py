@@ -5,18 +5,20 @@ means and normalizations need: exactly, in memory that doesn't grow with the arc
 over scenes, machines and years. Pixels are visited once.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import cached_property, reduce
-from operator import add
+from functools import cached_property
 from pathlib import Path
 
 import numba
 import numpy as np
+from rasterio.windows import Window
 
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.offset import offset_of_product
-from millpond.raster import RasterError, open_raster
+from millpond.raster import Raster, RasterError, check_same_grid, open_raster
 
 N_DN = 65536
 """Number of values that a 16-bit digital number can take."""
@@ -44,6 +46,19 @@ class BandHistogram:
     offset: int | None = None
     sources: tuple[str, ...] = field(default=())
 
+    def __post_init__(self):
+        known = self.offset is None or (isinstance(self.offset, int | np.integer) and 0 <= self.offset < N_DN)
+        if not known:
+            raise NormalizationError(
+                f"radiometric offset {self.offset!r} found, None or digital numbers in 0..65535 expected "
+                "(0 or 1000 for Sentinel-2)."
+            )
+
+    @property
+    def offset_in_words(self) -> str:
+        """The offset for a message."""
+        return "unknown" if self.offset is None else f"{self.offset:,}"
+
     @classmethod
     def from_array(
         cls,
@@ -59,7 +74,8 @@ class BandHistogram:
         Parameters
         ----------
         dn : (n_bands, rows, cols) array of uint16
-            Other integer types are taken if their values are in 0..65535.
+            Other integer types are taken if their values are in 0..65535. Masked values of a masked array become
+            `nodata`.
         bands : sequence of str
         nodata : int or None
             Digital number that stands for "no data"; not counted, band by band.
@@ -74,7 +90,7 @@ class BandHistogram:
             If shape, data type or number of bands don't fit.
         """
         groups = None if mask is None else np.where(np.asarray(mask, bool), -1, 0)
-        counts = _count_array(dn, bands, groups, n_groups=1)
+        counts = _count_array(_filled(dn, nodata), bands, groups, n_groups=1)
         return cls._finish(counts[0], bands, nodata, offset)
 
     @classmethod
@@ -107,7 +123,7 @@ class BandHistogram:
         labels, index = labels[left_out:], index.reshape(np.shape(groups)) - left_out
         if mask is not None:
             index = np.where(np.asarray(mask, bool), -1, index)
-        counts = _count_array(dn, bands, index, n_groups=len(labels))
+        counts = _count_array(_filled(dn, nodata), bands, index, n_groups=len(labels))
         return {
             int(label): cls._finish(group, bands, nodata, offset)
             for label, group in zip(labels, counts, strict=True)
@@ -122,6 +138,7 @@ class BandHistogram:
         nodata: int | None = 0,
         client=None,
         *,
+        names: Sequence[str] | None = None,
         masks: Sequence[str | Path] | None = None,
         offset: int | str | None = "auto",
         harmonize: bool = False,
@@ -136,6 +153,8 @@ class BandHistogram:
             As in `from_array`.
         client : dask.distributed.Client, optional
             Counts scenes on a cluster; every worker must see the files.
+        names : sequence of str, optional
+            Names for the bands of files that carry none.
         masks : sequence of path, optional
             One raster a scene, on its grid; pixels where it isn't zero are left out.
         offset : "auto", int or None
@@ -148,14 +167,16 @@ class BandHistogram:
         RasterError
             If a file can't be read as expected.
         NormalizationError
-            If scenes of unlike offsets would be mixed.
+            If scenes of unlike offsets would be mixed, or the values aren't digital numbers.
+
+        Warns
+        -----
+        UserWarning
+            If there are several scenes and nothing tells their offset.
         """
-        scenes = _scenes(paths)
-        masks = _one_each(masks, scenes, "masks")
-        jobs = [
-            (scene, bands, nodata, mask, None, offset, harmonize) for scene, mask in zip(scenes, masks, strict=True)
-        ]
-        return reduce(add, (histograms[0] for histograms in _run(jobs, client)))
+        scenes = _scenes(paths, names)
+        options = {"names": names, "masks": masks, "offset": offset, "harmonize": harmonize}
+        return cls.grouped_from_rasters(scenes, ["all"] * len(scenes), bands, nodata, client, **options)["all"]
 
     @classmethod
     def grouped_from_rasters(
@@ -166,6 +187,7 @@ class BandHistogram:
         nodata: int | None = 0,
         client=None,
         *,
+        names: Sequence[str] | None = None,
         masks: Sequence[str | Path] | None = None,
         offset: int | str | None = "auto",
         harmonize: bool = False,
@@ -178,26 +200,41 @@ class BandHistogram:
             A `pathlib.Path` is a label raster on the scene's grid (negative labels are left out); anything else is an
             attribute of the whole scene, such as its month or region.
 
+        The rest is as in `from_rasters`. Memory grows by half a megabyte for each label and band.
+
         Returns
         -------
         dict of label or attribute to BandHistogram
         """
-        scenes = _scenes(paths)
+        scenes = _scenes(paths, names)
         masks = _one_each(masks, scenes, "masks")
         groups = _one_each(groups, scenes, "groups")
+        for group in groups:
+            if isinstance(group, str) and Path(group).is_file():
+                raise NormalizationError(
+                    f"{group}: a file's name found as the group of a whole scene, an attribute such as a month "
+                    "expected. Pass a pathlib.Path if it is a label raster."
+                )
         jobs = [
-            (scene, bands, nodata, mask, group, offset, harmonize)
+            (scene, bands, names, nodata, mask, group, offset, harmonize)
             for scene, mask, group in zip(scenes, masks, groups, strict=True)
         ]
         merged: dict[Hashable, BandHistogram] = {}
         for histograms in _run(jobs, client):
             for label, histogram in histograms.items():
                 merged[label] = merged[label] + histogram if label in merged else histogram
+        if len(scenes) > 1 and any(histogram.offset is None for histogram in merged.values()):
+            warnings.warn(
+                f"the radiometric offset of {len(scenes)} scenes is unknown; if some are from before and some since "
+                "processing baseline 04.00, their digital numbers don't fit together. State it: offset=0 or "
+                "offset=1000 (--offset).",
+                stacklevel=2,
+            )
         return dict(sorted(merged.items(), key=lambda item: (str(type(item[0])), item[0])))
 
     @classmethod
     def _finish(cls, counts, bands, nodata, offset, sources=()) -> "BandHistogram":
-        if nodata is not None and 0 <= nodata < N_DN:
+        if nodata is not None and 0 <= nodata < N_DN and nodata == int(nodata):
             counts[:, int(nodata)] = 0
         return cls(counts, tuple(bands), offset, tuple(sources))
 
@@ -218,11 +255,12 @@ class BandHistogram:
             )
         if self.offset != other.offset:
             raise NormalizationError(
-                f"histograms with radiometric offsets {_named(self)} and {_named(other)} found, one offset expected: "
+                f"histograms with radiometric offsets {_whose(self)} and {_whose(other)} found, one offset expected: "
                 "since processing baseline 04.00 (25 January 2022) digital numbers include 1,000. Harmonize them "
                 "(harmonized(), harmonize=True), or state the offset if it is unknown (offset=0 or offset=1000)."
             )
-        return replace(self, counts=self.counts + other.counts, sources=self.sources + other.sources)
+        sources = tuple(sorted({*self.sources, *other.sources}))
+        return replace(self, counts=self.counts + other.counts, sources=sources)
 
     def harmonized(self) -> "BandHistogram":
         """The same pixels with the radiometric offset taken off; negative reflectances become digital number 0.
@@ -289,14 +327,14 @@ class BandHistogram:
 
         Parameters
         ----------
-        q : float or (n_q,) sequence
-            In 0..100.
+        q : float or array of float
+            In 0..100, taken as float64.
         of : callable, optional
             An increasing function; then the percentiles are those of the transformed values.
 
         Returns
         -------
-        (n_bands,) or (n_q, n_bands) float64 array
+        (*shape of q, n_bands) float64 array
 
         Raises
         ------
@@ -304,7 +342,7 @@ class BandHistogram:
             If a band has no valid pixel or `q` is out of range.
         """
         self._require_pixels()
-        fractions = np.true_divide(np.asarray(q), 100)
+        fractions = np.asarray(q, float) / 100
         if not np.all((fractions >= 0) & (fractions <= 1)):
             raise NormalizationError(f"percentile {q} found, a number from 0 to 100 expected.")
         position = (self.n_pixels - 1) * fractions[..., None]  # of the value in the sorted pixels, between two of them
@@ -362,6 +400,31 @@ def as_digital_numbers(dn: np.ndarray) -> np.ndarray:
     return dn.astype(np.uint16)
 
 
+def _filled(dn: np.ndarray, nodata: int | None) -> np.ndarray:
+    if not isinstance(dn, np.ma.MaskedArray):
+        return dn
+    if nodata is None:
+        raise NormalizationError("a masked array found, but no no-data value to fill it with. Pass nodata, or dn.data.")
+    return dn.filled(nodata)
+
+
+def read_digital_numbers(raster: Raster, window: Window, nodata: int | None) -> np.ndarray:
+    """(n_bands, rows, cols) uint16 values of a window; what the file itself calls no data becomes `nodata`.
+
+    Raises
+    ------
+    NormalizationError
+        If the values aren't digital numbers; the message names the file.
+    """
+    dn = raster.read(window)
+    if raster.nodata is not None and nodata is not None and raster.nodata != nodata:
+        dn[dn == raster.nodata] = nodata
+    try:
+        return as_digital_numbers(dn)
+    except NormalizationError as error:
+        raise NormalizationError(f"{raster.paths[0]}: {error}") from None
+
+
 def _count_array(dn: np.ndarray, bands: Sequence[str], groups: np.ndarray | None, n_groups: int) -> np.ndarray:
     """(n_groups, n_bands, 65536) counts; `groups` is (rows, cols) with -1 for pixels to be left out."""
     dn = as_digital_numbers(dn)
@@ -406,13 +469,13 @@ def _count_by_group(dn, group, counts):
             counts[group[i], dn[i]] += 1
 
 
-def _scenes(paths) -> list:
+def _scenes(paths, names: Sequence[str] | None = None) -> list:
     if isinstance(paths, str | Path | Mapping):
         return [paths]
     paths = list(paths)
     if not paths:
         raise RasterError("no files given, at least one expected. Check the folder or the pattern.")
-    if all(isinstance(path, str | Path) for path in paths):
+    if len(paths) > 1 and names is None and all(isinstance(path, str | Path) for path in paths):
         with open_raster(paths[0]) as first:
             if len(first.bands) == 1:
                 return [paths]
@@ -426,37 +489,47 @@ def _one_each(items: Sequence | None, scenes: list, what: str) -> list:
     return items
 
 
-def _run(jobs: list[tuple], client):
+def _run(jobs: list[tuple], client) -> Iterator[dict[Hashable, BandHistogram]]:
     if client is None:
-        return (_count_scene(*job) for job in jobs)
-    return (future.result() for future in client.map(lambda job: _count_scene(*job), jobs, pure=False))
+        yield from (_count_scene(*job) for job in jobs)
+        return
+    from distributed import as_completed  # slow to import, and few need it
+
+    for _, histograms in as_completed(client.map(lambda job: _count_scene(*job), jobs, pure=False), with_results=True):
+        yield histograms
 
 
-def _count_scene(scene, bands, nodata, mask, group, offset, harmonize) -> dict[Hashable, BandHistogram]:
-    """Histograms of one scene by label; without a label raster there is one, under the scene's attribute or 0."""
-    with open_raster(scene, bands) as raster:
+def _count_scene(scene, bands, names, nodata, mask, group, offset, harmonize) -> dict[Hashable, BandHistogram]:
+    """Histograms of one scene by label; without a label raster there is one, under the scene's attribute."""
+    with ExitStack() as stack:
+        raster = stack.enter_context(open_raster(scene, bands, names=names))
+        rasters = {"mask": mask, "label": group if isinstance(group, Path) else None}
+        beside = {
+            what: stack.enter_context(open_raster({what: path})) for what, path in rasters.items() if path is not None
+        }
+        for other in beside.values():
+            check_same_grid(raster, other)
         if offset == "auto":
             offset = offset_of_product(raster.tags(), (path.resolve() for path in raster.paths))
-        mask_raster = open_raster({"mask": mask}) if mask is not None else None
-        label_raster = open_raster({"label": group}) if isinstance(group, Path) else None
         merged: dict[Hashable, BandHistogram] = {}
-        for window, dn in raster.blocks():
-            block_mask = None if mask_raster is None else mask_raster.read(window)[0] != 0
+        for window in raster.windows():
+            dn = read_digital_numbers(raster, window, nodata)
+            block_mask = beside["mask"].read(window)[0] != 0 if "mask" in beside else None
             common = {"bands": raster.bands, "nodata": nodata, "mask": block_mask, "offset": offset}
-            if label_raster is None:
-                parts = {0 if group is None else group: BandHistogram.from_array(dn, **common)}
+            if "label" in beside:
+                parts = BandHistogram.grouped_from_array(dn, beside["label"].read(window)[0], **common)
             else:
-                parts = BandHistogram.grouped_from_array(dn, label_raster.read(window)[0], **common)
+                parts = {group: BandHistogram.from_array(dn, **common)}
             for label, part in parts.items():
                 if label in merged:
                     merged[label].counts[:] += part.counts
                 else:
                     merged[label] = part
-        names = tuple(dict.fromkeys(path.name for path in raster.paths))
-    merged = {label: replace(histogram, sources=names) for label, histogram in merged.items()}
+        sources = tuple(dict.fromkeys(path.name for path in raster.paths))
+    merged = {label: replace(histogram, sources=sources) for label, histogram in merged.items()}
     return {label: h.harmonized() for label, h in merged.items()} if harmonize else merged
 
 
-def _named(histogram: BandHistogram) -> str:
-    offset = "unknown" if histogram.offset is None else f"{histogram.offset:,}"
-    return f"{offset} ({', '.join(histogram.sources[:3])})" if histogram.sources else offset
+def _whose(histogram: BandHistogram) -> str:
+    names = f" ({', '.join(histogram.sources[:3])})" if histogram.sources else ""
+    return histogram.offset_in_words + names

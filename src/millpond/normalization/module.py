@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 
+from millpond.normalization.errors import NormalizationError
+
 
 class NormalizationModule(torch.nn.Module):
     """Look up digital numbers in a fitted table; gives the same numbers as `Normalization.transform`.
@@ -18,6 +20,23 @@ class NormalizationModule(torch.nn.Module):
         self.register_buffer("table", torch.tensor(table))
 
     def forward(self, dn: torch.Tensor) -> torch.Tensor:
-        """Normalize (..., n_bands, rows, cols) digital numbers (any integer type) to float32 of the same shape."""
-        bands = torch.arange(len(self.table), device=dn.device).view(-1, 1, 1)
-        return self.table[bands, dn.long()]
+        """Normalize (..., n_bands, rows, cols) digital numbers (integers in 0..65535) to float32 of the same shape.
+
+        Raises
+        ------
+        NormalizationError
+            If the shape, the type or a value doesn't fit.
+        """
+        n_bands, n_dn = self.table.shape
+        if dn.ndim < 3 or dn.shape[-3] != n_bands or dn.is_floating_point():
+            raise NormalizationError(
+                f"a tensor of shape {tuple(dn.shape)} and type {dn.dtype} found, integers of shape "
+                f"(..., {n_bands}, rows, cols) expected."
+            )
+        index = dn.long()
+        if dn.dtype != torch.uint16 and index.numel() and not 0 <= index.min() <= index.max() < n_dn:
+            raise NormalizationError(
+                f"values from {index.min()} to {index.max()} found, digital numbers in 0..65535 expected."
+            )
+        bands = torch.arange(n_bands, device=dn.device).view(-1, 1, 1)
+        return self.table[bands, index]

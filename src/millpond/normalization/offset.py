@@ -19,6 +19,7 @@ FIRST_BASELINE_WITH_OFFSET = 4.0
 FIRST_DATE_WITH_OFFSET = date(2022, 1, 25)
 
 _BASELINE_IN_NAME = re.compile(r"_N(\d{2})(\d{2})_")
+_SENTINEL2_NAME = re.compile(r"(?:^|_)(?:S2[ABC]?|T\d{2}[A-Z]{3})_")
 _DATE_IN_NAME = re.compile(r"(?<!\d)((?:20)\d{2})(\d{2})(\d{2})(?=T\d{6}|\D|$)")
 
 
@@ -55,6 +56,8 @@ def radiometric_offset(*, baseline: str | float | None = None, acquired: date | 
 def offset_of_product(tags: Mapping[str, str], paths: Iterable[str | Path]) -> int | None:
     """Find the offset of opened files: from metadata tags, from the product's name, at last from the date in it.
 
+    The date is believed in names of Sentinel-2 only (`S2...` or a tile such as `T33UUU`).
+
     Parameters
     ----------
     tags : mapping
@@ -69,7 +72,12 @@ def offset_of_product(tags: Mapping[str, str], paths: Iterable[str | Path]) -> i
     """
     for name, value in tags.items():
         if name.startswith(("RADIO_ADD_OFFSET", "BOA_ADD_OFFSET")):
-            return -int(float(value))
+            try:
+                return -int(float(value))
+            except ValueError:
+                raise NormalizationError(
+                    f"{name}={value!r} found in the metadata, a number such as -1000 expected."
+                ) from None
     if "PROCESSING_BASELINE" in tags:
         return radiometric_offset(baseline=tags["PROCESSING_BASELINE"])
     found = {_offset_in_name(str(path)) for path in paths}
@@ -79,6 +87,8 @@ def offset_of_product(tags: Mapping[str, str], paths: Iterable[str | Path]) -> i
 def _offset_in_name(path: str) -> int | None:
     if match := _BASELINE_IN_NAME.search(path):
         return radiometric_offset(baseline=f"{match[1]}.{match[2]}")
+    if not _SENTINEL2_NAME.search(Path(path).name):
+        return None
     for match in _DATE_IN_NAME.finditer(Path(path).name):
         try:
             return radiometric_offset(acquired=date(*map(int, match.groups())))

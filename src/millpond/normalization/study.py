@@ -17,7 +17,9 @@ BLOCK_PIXELS = 128
 """Side of the blocks that are resampled: 1.28 km, several fields wide."""
 
 
-def run(profile: str, store: Path, workers: int = 1, scheduler: str | None = None) -> dict[str, pd.DataFrame]:
+def run(
+    profile: str, store: Path, workers: int = 1, scheduler: str | None = None, retry_failed: bool = False
+) -> dict[str, pd.DataFrame]:
     """Run or resume.
 
     Parameters
@@ -26,7 +28,7 @@ def run(profile: str, store: Path, workers: int = 1, scheduler: str | None = Non
         `quick` takes the bundled scene alone and few resamples, `full` every sample of the data root.
     store : path
         Folder for the archives `long_tail` and `separability`.
-    workers, scheduler
+    workers, scheduler, retry_failed
         As in `millpond.experiment.run_grid`.
 
     Returns
@@ -36,7 +38,7 @@ def run(profile: str, store: Path, workers: int = 1, scheduler: str | None = Non
     if profile not in PROFILES:
         raise NormalizationError(f"profile {profile!r} found, one of {', '.join(PROFILES)} expected.")
     full = profile == "full"
-    common = {"seeds": [0], "workers": workers, "scheduler": scheduler}
+    common = {"seeds": [0], "workers": workers, "scheduler": scheduler, "retry_failed": retry_failed}
     return {
         "long_tail": run_grid(
             describe_tail,
@@ -82,33 +84,36 @@ def compare_separability(sample: str, against: str, n_resamples: int, seed: int 
     histogram = BandHistogram.from_array(dn, offset=0)
     normalizations = {name: fit_normalization(name, histogram) for name in NORMALIZATIONS}
     inside = read_vegetation(sample, water=against == "everything")
-    vegetated, other = histograms_by_block(dn, inside)
+    vegetated, other = counts_by_block(dn, inside)
     table = separability(normalizations, vegetated, other, n_resamples=n_resamples, random_state=seed)
     counts = {"n_blocks": len(vegetated), "n_vegetated": int((inside == 1).sum()), "n_other": int((inside == 0).sum())}
     return table.assign(**counts).to_dict("records")
 
 
-def histograms_by_block(
+def counts_by_block(
     dn: np.ndarray, inside: np.ndarray, block_pixels: int = BLOCK_PIXELS
-) -> tuple[list[BandHistogram], list[BandHistogram]]:
-    """Histograms of the pixels inside and outside a class, block by block.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Counts of the digital numbers inside and outside a class, block by block.
 
     Parameters
     ----------
-    dn : (4, rows, cols) array of uint16
+    dn : (n_bands, rows, cols) array of uint16
     inside : (rows, cols) array
         1 inside, 0 outside, -1 not labelled.
     block_pixels : int
 
     Returns
     -------
-    two lists of BandHistogram
+    two (n_blocks, n_bands, largest digital number + 1) arrays of int64
         Of the blocks that hold labelled pixels, those of one kind only included.
     """
-    rows, cols = np.indices(inside.shape) // block_pixels
-    block = rows * (cols.max() + 1) + cols
-    labels = np.where(inside < 0, -1, 2 * block + inside)
-    groups = BandHistogram.grouped_from_array(dn, labels, offset=0)
-    nothing = BandHistogram.from_array(np.zeros((len(dn), 1, 1), np.uint16), offset=0)
-    blocks = sorted({label // 2 for label in groups})
-    return [groups.get(2 * b + 1, nothing) for b in blocks], [groups.get(2 * b, nothing) for b in blocks]
+    n_dn = int(dn.max()) + 1
+    counts = {1: [], 0: []}
+    for row in range(0, inside.shape[0], block_pixels):
+        for col in range(0, inside.shape[1], block_pixels):
+            block = np.s_[row : row + block_pixels, col : col + block_pixels]
+            if (inside[block] >= 0).any():
+                for kind, kept in counts.items():
+                    values = dn[:, *block][:, inside[block] == kind]
+                    kept.append([np.bincount(band, minlength=n_dn) for band in values])
+    return np.array(counts[1]), np.array(counts[0])

@@ -8,9 +8,8 @@ Source: Oman Kadunc et al., How to normalize satellite images for deep learning 
 """
 
 import json
-import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +20,7 @@ import pandas as pd
 from scipy.special import expit
 
 from millpond import __version__
+from millpond.files import write_text
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.histogram import N_DN, BandHistogram, as_digital_numbers
 
@@ -56,6 +56,11 @@ class Linear:
     a: float = 0.0
     b: float = 1.0
 
+    def __post_init__(self):
+        _check_percentiles(self.lower, self.upper)
+        if not self.a < self.b:
+            raise NormalizationError(f"a range from {self.a:g} to {self.b:g} found, a below b expected.")
+
     def fit(self, histogram: BandHistogram) -> list[dict]:
         """c and d for each band."""
         c, d = histogram.percentile([self.lower, self.upper])
@@ -89,6 +94,11 @@ class DynamicWorld:
     log: bool = True
     divisor: str = "difference"
 
+    def __post_init__(self):
+        _check_percentiles(self.lower, self.upper)
+        if self.divisor not in ("difference", "upper"):
+            raise NormalizationError(f"divisor {self.divisor!r} found, 'difference' or 'upper' expected.")
+
     def fit(self, histogram: BandHistogram) -> list[dict]:
         """The two percentiles of x for each band."""
         c, d = histogram.percentile([self.lower, self.upper], of=self._x)
@@ -96,8 +106,6 @@ class DynamicWorld:
 
     def apply(self, dn: np.ndarray, c: float, d: float) -> np.ndarray:
         """Float64 values in [0, 1] of digital numbers."""
-        if self.divisor not in ("difference", "upper"):
-            raise NormalizationError(f"divisor {self.divisor!r} found, 'difference' or 'upper' expected.")
         return expit(5 * (self._x(dn) - c) / (d - c if self.divisor == "difference" else d) - 1)
 
     def _x(self, dn: np.ndarray) -> np.ndarray:
@@ -118,6 +126,10 @@ class Equalization:
 
     n_bins: int = 40_000
 
+    def __post_init__(self):
+        if not 1 <= self.n_bins <= 10**7:
+            raise NormalizationError(f"{self.n_bins} bins found, a number from 1 to 10 million expected.")
+
     def fit(self, histogram: BandHistogram) -> list[dict]:
         """The exact counts of each band from its minimum c to its maximum d."""
         return [
@@ -130,6 +142,13 @@ class Equalization:
         in_bin, edges = np.histogram(np.arange(c, d + 1), bins=self.n_bins, range=(c, d), weights=pixels)
         cumulative = np.concatenate([[0.0], np.cumsum(in_bin)]) / np.sum(pixels)
         return np.interp(dn, edges, cumulative)
+
+
+def _check_percentiles(lower: float, upper: float) -> None:
+    if not 0 <= lower < upper <= 100:
+        raise NormalizationError(
+            f"percentiles {lower:g} and {upper:g} found, a lower one below an upper one, both in 0..100, expected."
+        )
 
 
 NORMALIZATIONS: dict[str, Linear | DynamicWorld | Equalization] = {
@@ -195,7 +214,7 @@ def fit_normalization(
         percentiles={
             band: tuple(map(float, p)) for band, p in zip(histogram.bands, histogram.percentile(grid).T, strict=True)
         },
-        source=source or ", ".join(histogram.sources),
+        source=source or _listed(histogram.sources),
     )
 
 
@@ -265,6 +284,8 @@ class Normalization:
         table = self.table if offset is None else self._table_for(offset)
         out = np.empty(dn.shape, np.float32)
         pixels = dn.shape[-2] * dn.shape[-1]
+        if pixels == 0:
+            return out
         _look_up(np.ascontiguousarray(dn).reshape(-1, pixels), table, out.reshape(-1, pixels))
         return out
 
@@ -306,8 +327,9 @@ class Normalization:
         """
         if self.offset != histogram.offset:
             raise NormalizationError(
-                f"imagery with radiometric offset {histogram.offset} found, {self.offset} as fitted expected. "
-                "Harmonize the histogram (harmonized()) or state its offset."
+                f"imagery with radiometric offset {histogram.offset_in_words} found, "
+                f"{'unknown' if self.offset is None else self.offset} as fitted expected. "
+                "Harmonize the histogram (harmonized(), --harmonize), or state the offset when counting and fitting."
             )
         new = histogram.select(self.bands)
         grid = np.arange(1, 100)
@@ -338,8 +360,15 @@ class Normalization:
         columns = ["band", "shift", "median_change", "share_below_p1", "share_above_p99", "drifted"]
         return pd.DataFrame(rows, columns=columns).set_index("band")
 
-    def save(self, path: str | Path) -> None:
-        """Write a small JSON file; reading it back gives the same table to the last bit."""
+    def save(self, path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
+        """Write a small JSON file; reading it back gives the same table to the last bit.
+
+        Parameters
+        ----------
+        path : path
+        inputs : iterable of path
+            Files that are being read and must not be overwritten.
+        """
         content = {
             "format": _FORMAT,
             "name": self.name,
@@ -352,11 +381,8 @@ class Normalization:
             "parameters": self.parameters,
             "percentiles": self.percentiles,
         }
-        path = Path(path)
-        unfinished = path.with_name(path.name + ".part")
-        lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
-        unfinished.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-        os.replace(unfinished, path)
+        lines = (f'"{key}": {json.dumps(value, allow_nan=False, default=_plain)}' for key, value in content.items())
+        write_text(path, "{\n" + ",\n".join(lines) + "\n}\n", NormalizationError, inputs)
 
     @classmethod
     def load(cls, path: str | Path) -> "Normalization":
@@ -384,13 +410,40 @@ class Normalization:
             loaded["bands"], loaded["n_pixels"] = tuple(loaded["bands"]), tuple(loaded["n_pixels"])
             loaded["percentiles"] = {band: tuple(p) for band, p in loaded["percentiles"].items()}
             normalization = cls(method=method, **loaded)
-            _ = normalization.table
-        except (KeyError, TypeError, ValueError) as error:
+            normalization._check()
+        except (ArithmeticError, LookupError, TypeError, ValueError, NormalizationError) as error:
             raise NormalizationError(
                 f"{path}: an incomplete or edited normalization found ({error!r}), all fields that save writes "
                 "expected. Fit and save it again."
             ) from error
         return normalization
+
+    def _check(self) -> None:
+        """Whether the parts fit together, as those of a file may not; raises ValueError and its like."""
+        limits = [(p["c"], p["d"]) for p in self.parameters.values()]
+        percentiles = np.array(list(self.percentiles.values()), float)
+        counts = np.array([n for p in self.parameters.values() for n in p.get("pixels", [])], float)
+        facts = {
+            "bands": len(set(self.bands)) == len(self.bands) == len(self.n_pixels) > 0,
+            "parameters": tuple(self.parameters) == tuple(self.percentiles) == self.bands,
+            "offset": self.offset is None or (isinstance(self.offset, int) and 0 <= self.offset < N_DN),
+            "percentiles": percentiles.shape == (len(self.bands), 101) and bool((np.diff(percentiles) >= 0).all()),
+            "range": all(0 <= c < d < N_DN for c, d in limits),
+            "pixels": bool((counts >= 0).all()),
+        }
+        wrong = [name for name, holds in facts.items() if not holds]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)} inconsistent")
+        if not (np.isfinite(self.table).all() and (np.diff(self.table) >= 0).all()):
+            raise ValueError("a table that decreases or isn't finite")
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _plain(number: np.generic) -> float:
+    return number.item()
 
 
 def _kind(method) -> str:

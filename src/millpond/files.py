@@ -1,0 +1,49 @@
+"""Files appear whole or not at all."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from millpond.errors import MillpondError
+
+
+@contextmanager
+def replacing(path: str | Path, error: type[MillpondError], inputs: Iterable[str | Path] = ()) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place if the block ends well, and vanishes if it doesn't.
+
+    Parameters
+    ----------
+    path : path
+        The file to be written.
+    error : exception type
+        Raised for what the file system refuses.
+    inputs : iterable of path
+        Files that are being read and must not be overwritten.
+    """
+    path = Path(path)
+    if any(path.resolve() == Path(source).resolve() for source in inputs):
+        raise error(f"{path}: the output is also an input, another file expected. Choose another name.")
+    if not path.parent.is_dir():
+        raise error(f"{path}: no folder {path.parent} found, an existing one expected. Make it, or check the path.")
+    if path.exists() and not path.is_file():
+        raise error(f"{path}: a folder or device found, a file to write expected. Choose another name.")
+    unfinished = path.with_name(path.name + ".part")
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    except OSError as refusal:
+        reason = refusal.strerror or refusal
+        raise error(
+            f"{path}: not written ({reason}), a writable folder with free space expected. Check both."
+        ) from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str, error: type[MillpondError], inputs: Iterable[str | Path] = ()) -> None:
+    """Write a text in one step; it is on disk when this returns."""
+    with replacing(path, error, inputs) as unfinished, open(unfinished, "w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
