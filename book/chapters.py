@@ -31,10 +31,10 @@ STAGED = ("_config.yml", "_toc.yml", "book", "notebooks", "results")
 
 
 def chapters(root: Path) -> list[Path]:
-    """Chapters as paths without suffix, relative to `root`; the appendix comes last, because it reads the others."""
+    """Chapters as paths without suffix, relative to `root`; the execution statistics come last: they read the others."""
     files = [*root.glob("notebooks/*/*.py"), *root.glob("notebooks/*/*.ipynb")]
     found = {p.relative_to(root).with_suffix("") for p in files}
-    return sorted(found, key=lambda chapter: (chapter.parent.name == "appendix", chapter))
+    return sorted(found, key=lambda chapter: (chapter.name == "execution", chapter))
 
 
 def as_script(notebook: Path) -> str:
@@ -85,9 +85,9 @@ def inputs(root: Path, chapter: Path, notebook: nbformat.NotebookNode) -> dict[s
         "lock": digest([root / "requirements.lock"], root),
         "data": data_state(),
     }
-    if chapter.parent.name == "appendix":
+    if chapter.name == "execution":  # the page that tells of the others
         executed = sorted(root.glob("_build/executed/*/*.json"))
-        state["others"] = digest([p for p in executed if p.parent.name != "appendix"], root)
+        state["others"] = digest([p for p in executed if p.stem != "execution"], root)
     return state
 
 

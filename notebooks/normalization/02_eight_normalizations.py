@@ -44,7 +44,7 @@ from millpond.normalization import (
 )
 from millpond.normalization.assessment import losses, separability
 from millpond.normalization.samples import read_sample, read_vegetation
-from millpond.normalization.study import counts_by_block
+from millpond.normalization.study import BLOCK_PIXELS, counts_by_block
 
 plots.use_style()
 COLORS = dict(
@@ -325,6 +325,7 @@ kept = archived.loc["virginia", "land"]["d"]
 glue("eight_blocks", f"{len(inside)}", display=False)
 glue("eight_d_minmax", f"{live['min-max', 'B08']:.2f}", display=False)
 glue("eight_agree", "the same" if np.allclose(live, kept.loc[live.index], atol=1e-6) else "other", display=False)
+glue("eight_block_km", f"{BLOCK_PIXELS * 10 / 1000:.2f} km", display=False)
 glue("eight_resamples", f"{archived['n_resamples'].iloc[0]:,}", display=False)
 for (sample, against), short in zip(CASES, ("va_land", "va_all", "de_land", "de_all"), strict=True):
     case = archived.loc[sample, against].iloc[0]
@@ -404,7 +405,7 @@ print(int(more(visible).sum()), len(visible), round(float(d_germany["B04"]), 1))
 
 # %% [markdown]
 # {numref}`fig-eight-separability` and {numref}`tab-eight-b08` show the archived full runs (made by revision {glue:text}`eight_revision` of the
-# package), with {glue:text}`eight_resamples` resamples of blocks of 1.28 km. In Virginia {glue:text}`eight_va_land_vegetated` vegetated pixels meet {glue:text}`eight_va_land_other` of other land,
+# package), with {glue:text}`eight_resamples` resamples of blocks of {glue:text}`eight_block_km`. In Virginia {glue:text}`eight_va_land_vegetated` vegetated pixels meet {glue:text}`eight_va_land_other` of other land,
 # in {glue:text}`eight_va_land_blocks` blocks. In a German winter scene OpenStreetMap's land use gives
 # {glue:text}`eight_de_land_vegetated` pixels of forest, meadow, scrub and grass and {glue:text}`eight_de_land_other` of residential land, in
 # {glue:text}`eight_de_land_blocks` blocks. The live cell above, with {glue:text}`eight_blocks` larger blocks, gives
