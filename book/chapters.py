@@ -31,7 +31,7 @@ STAGED = ("_config.yml", "_toc.yml", "book", "notebooks", "results")
 
 
 def chapters(root: Path) -> list[Path]:
-    """Chapters as paths without suffix, relative to `root`; the execution statistics come last: they read the others."""
+    """Chapters as paths without suffix, relative to `root`; the execution statistics, which read the others, last."""
     files = [*root.glob("notebooks/*/*.py"), *root.glob("notebooks/*/*.ipynb")]
     found = {p.relative_to(root).with_suffix("") for p in files}
     return sorted(found, key=lambda chapter: (chapter.name == "execution", chapter))
