@@ -1,0 +1,212 @@
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from pyproj import Geod
+from rasterio.transform import Affine
+
+from millpond import datasets
+from millpond.capacity.errors import CapacityError
+from millpond.capacity.terrain import FlowNetwork, horn_slope_deg, recondition
+
+TEN_METRES = Affine(10, 0, 500_000, 0, -10, 4_000_000)
+UTM = "EPSG:32633"
+
+# A 3 x 3 valley: the middle row is a channel that falls to the east.
+CORNER_DEM = np.array([[40, 39, 38], [30, 20, 10], [40, 39, 38]], float)
+
+
+def network(elevation, **kwargs):
+    return FlowNetwork.from_dem(elevation, **{"transform": TEN_METRES, "crs": UTM} | kwargs)
+
+
+def test_longest_path_turns_a_corner():
+    # from the far corner to the channel one diagonal (14.14 m) and one straight step (10 m)
+    net = network(CORNER_DEM)
+    assert net.longest_path_km[1, 2] == pytest.approx((10 * 2**0.5 + 10) / 1000)
+
+
+def test_a_channel_collects_its_valley():
+    net = network(CORNER_DEM)
+    assert net.upstream_cells.tolist() == [[1, 1, 1], [1, 4, 9], [1, 1, 1]]
+    assert net.upstream_area_km2[1, 2] == pytest.approx(9 * 100 / 1e6)
+
+
+def test_the_steepest_drop_wins_over_the_lowest_neighbour():
+    # the diagonal neighbour is lower (drop 12 over 14.1 m), the straight one steeper (drop 10 over 10 m)
+    net = network(np.array([[100, 90, 95], [95, 88, 95], [95, 95, 95]], float))
+    assert net.d8("taudem")[0, 0] == 1
+
+
+def test_a_pit_is_filled_and_drains():
+    bowl = np.array([[9, 9, 9, 9], [9, 2, 9, 9], [9, 9, 5, 9], [9, 9, 9, 4]], float)
+    net = network(bowl)
+    assert net.filled_m[1, 1] == 5
+    assert net.upstream_cells[3, 3] == np.max(net.upstream_cells) > 4
+
+
+def test_unknown_cells_take_no_part():
+    dem = CORNER_DEM.copy()
+    dem[0, 0] = -9999
+    net = network(dem, nodata=-9999)
+    assert net.upstream_cells[0, 0] == 0
+    assert net.upstream_cells[1, 2] == 8
+    assert net.d8()[0, 0] == -1
+
+
+def test_catchments_carry_their_slope_and_relief():
+    net = network(CORNER_DEM)
+    whole = net.catchments()
+    assert whole.max_elevation_m[1, 2] == 40
+    assert whole.max_elevation_m[0, 2] == 38
+    assert whole.mean_slope_deg[1, 2] == pytest.approx(net.slope_deg.mean(), rel=1e-6)
+
+
+def test_a_cut_cell_passes_nothing_on():
+    net = network(CORNER_DEM)
+    below = net.catchments(cut=np.array([4]))  # the middle of the channel controls four cells
+    assert below.cells[1, 1] == 4
+    assert below.cells[1, 2] == 9 - 4
+    assert below.longest_path_km[1, 2] == pytest.approx(10 * 2**0.5 / 1000)  # from the second column's corners
+
+
+@given(
+    hnp.arrays(
+        np.float32,
+        st.tuples(st.integers(2, 9), st.integers(2, 9)),
+        elements=st.integers(0, 50).map(float),
+    )
+)
+def test_every_cell_drains_and_is_counted_once(dem):
+    if dem.min() == dem.max():
+        return
+    net = network(dem)
+    downstream = net.flow.idxs_ds
+    outlets = downstream == np.arange(dem.size)
+    assert net.upstream_cells.ravel()[outlets].sum() == dem.size
+    filled = net.filled_m.ravel()
+    assert (filled[downstream] <= filled).all()
+    assert (net.filled_m >= dem).all()
+
+
+def test_geographic_cells_have_the_size_of_the_ellipsoid():
+    step = 1 / 1200
+    net = network(CORNER_DEM, transform=Affine(step, 0, 15, 0, -step, 48), crs="EPSG:4326")
+    geod = Geod(ellps="WGS84")
+    area, _ = geod.polygon_area_perimeter([15, 15, 15 + step, 15 + step], [48, 48 - step, 48 - step, 48])
+    assert net.cell_area_km2[0, 0] == pytest.approx(area / 1e6, rel=1e-6)
+    assert net.cell_width_m[0] == pytest.approx(geod.inv(15, 48 - step / 2, 15 + step, 48 - step / 2)[2])
+
+
+def test_feet_become_metres():
+    net = network(CORNER_DEM, crs="EPSG:2225")  # California zone 1, US survey feet
+    assert net.cell_width_m[0] == pytest.approx(10 * 1200 / 3937)
+
+
+def test_directions_of_both_encodings_are_the_same():
+    taudem = np.array([[8, 7, 6], [1, 1, 1], [2, 3, 4]])
+    esri = np.array([[2, 4, 8], [1, 1, 1], [128, 64, 32]])
+    a, b = (
+        FlowNetwork.from_d8(codes, encoding=name, transform=TEN_METRES, crs=UTM)
+        for codes, name in ((taudem, "taudem"), (esri, "esri"))
+    )
+    np.testing.assert_array_equal(a.upstream_cells, b.upstream_cells)
+    np.testing.assert_array_equal(a.d8("esri")[:2], esri[:2] * (esri[:2] > 0) * np.array([[1, 1, 1], [1, 1, 0]]))
+
+
+def test_horn_slope_of_a_plane_a_cone_and_a_paraboloid():
+    size = np.full(41, 10.0)
+    y, x = np.mgrid[-20:21, -20:21] * 10.0
+    inner = np.s_[1:-1, 1:-1]
+    plane = horn_slope_deg(3 * x + 4 * y, size, size)
+    np.testing.assert_allclose(plane[inner], np.degrees(np.arctan(5)), rtol=1e-5)
+    radius = np.hypot(x, y)
+    far = (radius > 100)[inner]
+    cone = horn_slope_deg(-0.5 * radius, size, size)[inner]
+    np.testing.assert_allclose(cone[far], np.degrees(np.arctan(0.5)), rtol=0.01)
+    bowl = horn_slope_deg(radius**2 / 1000, size, size)[inner]
+    np.testing.assert_allclose(bowl, np.degrees(np.arctan(2 * radius[inner] / 1000)), atol=1e-3)
+
+
+def test_reconditioning_makes_the_flow_follow_the_stream():
+    # a plane to the south; the known stream runs along the middle row to the east
+    dem = np.repeat(np.arange(21, 0, -1.0)[:, None], 21, axis=1)
+    streams = np.zeros(dem.shape, bool)
+    streams[10] = True
+    before = network(dem).upstream_cells[10, 20]
+    after = network(recondition(dem, streams, buffer_cells=3)).upstream_cells[10]
+    assert before < 21
+    assert after.max() >= 11 * 21
+    unchanged = recondition(dem, streams, buffer_cells=3)[:6]
+    np.testing.assert_array_equal(unchanged, dem[:6])
+    with pytest.raises(CapacityError, match=r"streams of shape .* with 0 cells found"):
+        recondition(dem, np.zeros(dem.shape, bool))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"crs": None}, "no coordinate reference system found"),
+        ({"transform": Affine(10, 1, 0, 0, -10, 0)}, "a rotated or flipped grid found, north up expected"),
+        ({"elevation": np.ones((3, 3))}, r"a flat DEM found \(all cells 1 m\), relief expected"),
+        ({"elevation": np.full((3, 3), np.nan)}, r"no cell of the DEM has data"),
+        ({"elevation": np.ones((1, 3, 3))}, r"elevation of shape \(1, 3, 3\) found, \(rows, cols\) expected"),
+    ],
+)
+def test_unusable_dems_are_refused(change, message):
+    with pytest.raises(CapacityError, match=message):
+        network(change.pop("elevation", CORNER_DEM), **change)
+
+
+def test_unusable_directions_are_refused():
+    common = {"transform": TEN_METRES, "crs": UTM}
+    with pytest.raises(CapacityError, match="D8 encoding 'grass' found, one of esri, taudem expected"):
+        FlowNetwork.from_d8(np.ones((2, 2)), encoding="grass", **common)
+    with pytest.raises(CapacityError, match="no cell with a taudem direction found"):
+        FlowNetwork.from_d8(np.zeros((2, 2)), encoding="taudem", **common)
+    with pytest.raises(CapacityError, match=r"directions that run in a circle found"):
+        FlowNetwork.from_d8(np.array([[1, 5], [1, 1]]), encoding="taudem", **common)
+
+
+@pytest.fixture(scope="module")
+def taudem():
+    """What TauDEM computed from a DEM in North Carolina, by the ends of its file names."""
+    if not datasets.is_present("taudem"):
+        pytest.skip("needs taudem of the data root (set MILLPOND_DATA)")
+    folder = datasets.path("taudem")
+    results = {}
+    for name in ("", "p", "ad8", "plen", "fel", "sd8"):
+        with rasterio.open(folder / f"enogeo{name}.tif") as dataset:
+            results[name] = dataset.read(1, masked=True)
+            grid = {"transform": dataset.transform, "crs": dataset.crs}
+    return results, grid
+
+
+def test_taudems_directions_give_taudems_catchments(taudem):
+    results, grid = taudem
+    net = FlowNetwork.from_d8(results["p"].filled(0), encoding="taudem", **grid)
+    reported = ~results["ad8"].mask
+    np.testing.assert_array_equal(net.upstream_cells[reported], results["ad8"].data[reported])
+    np.testing.assert_array_equal(net.edge_contaminated | results["p"].mask, ~reported)
+    has_path = ~results["plen"].mask
+    longest_m = net.longest_path_km[has_path] * 1000
+    np.testing.assert_allclose(longest_m, results["plen"].data[has_path], atol=0.5)
+
+
+def test_our_filling_and_directions_are_taudems_outside_flats(taudem):
+    results, grid = taudem
+    net = FlowNetwork.from_dem(results[""].filled(np.nan), **grid)
+    np.testing.assert_array_equal(net.filled_m, results["fel"].filled(np.nan))
+    slope = results["sd8"].filled(-1)
+    sloping = (slope > 0) & ~results["p"].mask
+    assert (net.d8("taudem")[sloping] == results["p"].data[sloping]).mean() > 0.999
+    # the drop over the distance to the cell below, as TauDEM's sd8 is defined
+    cells = np.flatnonzero(sloping)
+    below = net.flow.idxs_ds[cells]
+    rows, cols = np.divmod(cells, net.shape[1])
+    down, right = np.divmod(below, net.shape[1])
+    distance = np.hypot((down - rows) * net.cell_height_m[rows], (right - cols) * net.cell_width_m[rows])
+    filled = net.filled_m.ravel()
+    np.testing.assert_allclose((filled[cells] - filled[below]) / distance, slope.ravel()[cells], rtol=1e-3, atol=1e-5)
