@@ -18,7 +18,7 @@ import typer
 from millpond import __version__
 from millpond.errors import MillpondError
 
-STUDIES = {"normalization": "millpond.normalization.study"}
+STUDIES = {"normalization": "millpond.normalization.study", "capacity": "millpond.capacity.study"}
 """Modules with `run(profile, store, workers, scheduler)` and the names of their `PROFILES`."""
 
 ROOMS = {"normalize": ("millpond.normalization.commands", "Normalize your own images.")}

@@ -1,0 +1,58 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from millpond import datasets
+from millpond.capacity import study
+from millpond.capacity.errors import CapacityError
+from millpond.capacity.factors import FACTORS
+from millpond.capacity.samples import TERRAINS, read_terrain, virtual_reservoirs
+
+
+@pytest.mark.parametrize("name", TERRAINS)
+def test_terrains_are_hilly_and_georeferenced(name):
+    dataset, _ = TERRAINS[name]
+    if dataset and not datasets.is_present(dataset):
+        pytest.skip(f"needs {dataset} of the data root (set MILLPOND_DATA)")
+    elevation, transform, crs = read_terrain(name)
+    assert np.nanmax(elevation) - np.nanmin(elevation) > 100
+    assert transform.a > 0 > transform.e
+    assert crs.startswith("EPSG:")
+
+
+def test_an_unknown_terrain_is_refused():
+    with pytest.raises(CapacityError, match=r"terrain 'mars' found, one of jacksboro, .* expected"):
+        read_terrain("mars")
+
+
+def test_virtual_reservoirs_have_all_factors_and_a_true_capacity():
+    reservoirs, water = virtual_reservoirs(*study.network("jacksboro"), 20, random_state=0)
+    assert reservoirs[list(FACTORS)].notna().all(axis=None)
+    assert len(reservoirs) == water.max() == 20
+    # a reservoir holds no more than its full area times its height
+    assert (reservoirs["capacity_1e6_m3"] < reservoirs["full_area_km2"] * reservoirs["height_m"]).all()
+
+
+def test_correlations_are_those_of_the_ranks_and_numbers():
+    table = pd.DataFrame({factor: [1.0, 2, 3, 4] for factor in FACTORS} | {"capacity_1e6_m3": [1.0, 2, 4, 3]})
+    found = pd.DataFrame(study.correlations(table)).set_index(["method", "factor"])["r"]
+    assert found["kendall", "Asc_km2"] == pytest.approx(4 / 6)  # five pairs agree, one does not
+    assert found["spearman", "Asc_km2"] == pytest.approx(1 - 6 * 2 / (4 * 15))
+    assert found["pearson", "Rsc_m"] == pytest.approx(stats.pearsonr([1, 2, 3, 4], [1, 2, 4, 3]).statistic)
+
+
+def test_a_quick_run_archives(tmp_path):
+    runs = study.run("quick", tmp_path)["correlation"]
+    assert len(runs) == 3 * 3 * len(FACTORS)
+    assert (tmp_path / "correlation" / "manifest.json").exists()
+
+
+def test_the_flow_network_agrees_with_taudem():
+    if not datasets.is_present("taudem"):
+        pytest.skip("needs taudem of the data root (set MILLPOND_DATA)")
+    agreement = study.compare_with_taudem()
+    assert agreement["cells_equal"] == 1
+    assert agreement["path_max_difference_m"] < 0.5
+    assert agreement["directions_equal"] >= 0.95
+    assert agreement["outlets_within"] > 0.9
