@@ -5,6 +5,7 @@ from scipy import stats
 
 from millpond import datasets
 from millpond.capacity import study
+from millpond.capacity.dams import LARGEST_HEIGHT_M
 from millpond.capacity.errors import CapacityError
 from millpond.capacity.factors import FACTORS
 from millpond.capacity.samples import TERRAINS, read_terrain, virtual_reservoirs
@@ -30,8 +31,8 @@ def test_virtual_reservoirs_have_all_factors_and_a_true_capacity():
     reservoirs, water = virtual_reservoirs(*study.network("jacksboro"), 20, random_state=0)
     assert reservoirs[list(FACTORS)].notna().all(axis=None)
     assert len(reservoirs) == water.max() == 20
-    # a reservoir holds no more than its full area times its height
-    assert (reservoirs["capacity_1e6_m3"] < reservoirs["full_area_km2"] * reservoirs["height_m"]).all()
+    mean_depth_m = reservoirs["capacity_1e6_m3"] / reservoirs["full_area_km2"]
+    assert mean_depth_m.between(0, LARGEST_HEIGHT_M).all()
 
 
 def test_correlations_are_those_of_the_ranks_and_numbers():
