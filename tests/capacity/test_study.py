@@ -57,3 +57,27 @@ def test_the_flow_network_agrees_with_taudem():
     assert agreement["path_max_difference_m"] < 0.5
     assert agreement["directions_equal"] >= 0.95
     assert agreement["outlets_within"] > 0.9
+
+
+def test_the_power_law_is_scored_by_hand():
+    train = pd.DataFrame({"surface_area_km2": [0.1, 0.2, 0.4], "capacity_1e6_m3": [0.2, 0.4, 0.8]})  # V = 2 A
+    test = pd.DataFrame({"surface_area_km2": [0.1, 0.2], "capacity_1e6_m3": [0.2, 0.8]})
+    scores = study.score_power_law(train, test, ["surface_area_km2"])
+    assert scores["mape_percent"] == pytest.approx(25)  # right, and half
+    assert scores["median_ape_percent"] == pytest.approx(25)
+    assert scores["total_ratio"] == pytest.approx(0.6)
+    assert scores["r_squared"] == pytest.approx(1)
+    assert scores["r2"] == pytest.approx(1 - 0.4**2 / (2 * 0.3**2))
+    assert scores["r2_log"] == pytest.approx(1 - np.log(2) ** 2 / (2 * np.log(2) ** 2))
+
+
+def test_real_dams_are_split_and_transferred():
+    if not datasets.is_present("nid"):
+        pytest.skip("needs nid of the data root (set MILLPOND_DATA)")
+    split = study.fit_split("surface", "VA", seed=0)
+    assert split["n_test"] == pytest.approx(0.25 * split["n_train"], rel=0.02)
+    transfer = study.fit_transfer("surface", "KY", seed=0)
+    known, _ = study.dams()
+    assert transfer["n_train"] == (known["state"] == "VA").sum()
+    assert transfer["n_test"] == (known["state"] == "KY").sum()
+    assert study.clean_nid()[-1]["rows_left"] == len(known)

@@ -1,4 +1,4 @@
-"""The capacity study's archived runs: agreement with TauDEM, and what the capacity of virtual reservoirs goes with."""
+"""The capacity study's archived runs: agreement with TauDEM, virtual reservoirs, and real dams."""
 
 from functools import cache
 from pathlib import Path
@@ -7,15 +7,30 @@ import numpy as np
 import pandas as pd
 import rasterio
 from scipy import stats
+from sklearn.metrics import r2_score
+from sklearn.model_selection import train_test_split
+from sklearn.utils import resample
 
 from millpond import datasets
+from millpond.capacity.baselines import PowerLawRegressor
 from millpond.capacity.errors import CapacityError
 from millpond.capacity.factors import FACTORS
+from millpond.capacity.inventory import read_nid
 from millpond.capacity.samples import TERRAINS, read_terrain, virtual_reservoirs
 from millpond.capacity.terrain import FlowNetwork
 from millpond.experiment import run_grid
 
 PROFILES = ("quick", "full")
+FEATURES = {
+    "surface": ["surface_area_km2"],
+    "surface and catchment": ["surface_area_km2", "drainage_area_km2"],
+    "surface, catchment and height": ["surface_area_km2", "drainage_area_km2", "height_m"],
+}
+"""What the power law on real dams is given."""
+
+REFERENCE, TARGETS = "VA", ("KY", "TN", "NH")
+"""States of the transfer: hilly Virginia to two hilly neighbours, and to New Hampshire, whose dams raise natural lakes."""
+
 N_MEASURED = 101
 """Reservoirs of known capacity in the study: 12 in its target basin and 89 in its reference basin."""
 
@@ -31,9 +46,9 @@ def run(
     ----------
     profile : "quick" or "full"
         `quick` takes the bundled terrain and three sets of dams, `full` every terrain of the data root, twenty sets,
-        and the comparison with TauDEM.
+        the comparison with TauDEM, and the real dams of the United States.
     store : path
-        Folder for the archives `correlation` and, at `full`, `taudem`.
+        Folder for the archives `correlation` and, at `full`, `taudem`, `nid_cleaning`, `nid_splits`, `nid_transfer`.
     workers, scheduler, retry_failed
         As in `millpond.experiment.run_grid`.
 
@@ -56,9 +71,25 @@ def run(
         )
     }
     if full:
-        done["taudem"] = run_grid(
-            compare_with_taudem, [{}], [0], Path(store) / "taudem", what="Flow network against TauDEM's", **common
-        )
+        for name, function, cases, seeds, what in (
+            ("taudem", compare_with_taudem, [{}], 1, "Flow network against TauDEM's"),
+            ("nid_cleaning", clean_nid, [{}], 1, "Rules by which the National Inventory of Dams was cleaned"),
+            (
+                "nid_splits",
+                fit_split,
+                [{"features": features, "state": state} for features in FEATURES for state in ("all", REFERENCE)],
+                50,
+                "Power law on real dams, random 80/20 splits",
+            ),
+            (
+                "nid_transfer",
+                fit_transfer,
+                [{"features": features, "target": target} for features in FEATURES for target in TARGETS],
+                200,
+                "Power law from Virginia's dams to another state's, both resampled",
+            ),
+        ):
+            done[name] = run_grid(function, cases, seeds, Path(store) / name, what=what, **common)
     return done
 
 
@@ -92,6 +123,57 @@ def correlations(reservoirs: pd.DataFrame) -> list[dict]:
             result = test(known[factor], known["capacity_1e6_m3"])
             rows.append({"method": method, "factor": factor, "r": result.statistic, "p_value": result.pvalue})
     return rows
+
+
+@cache
+def dams() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Real dams and the rules of their cleaning (`millpond.capacity.inventory.read_nid`)."""
+    return read_nid(datasets.path("nid"))
+
+
+def clean_nid(seed: int = 0) -> list[dict]:
+    """`rule`, `rows_removed`, `rows_left` (nothing here is random)."""
+    return dams()[1].to_dict("records")
+
+
+def fit_split(features: str, state: str, seed: int) -> dict:
+    """Fit the power law on 80 % of the dams of a state (or "all") and score it on the others."""
+    known, _ = dams()
+    known = known if state == "all" else known[known["state"] == state]
+    train, test = train_test_split(known, test_size=0.2, random_state=seed)
+    return score_power_law(train, test, FEATURES[features])
+
+
+def fit_transfer(features: str, target: str, seed: int) -> dict:
+    """Fit the power law on Virginia's dams and score it on another state's, both drawn anew with replacement."""
+    known, _ = dams()
+    reference, other = (resample(known[known["state"] == state], random_state=seed) for state in (REFERENCE, target))
+    return score_power_law(reference, other, FEATURES[features])
+
+
+def score_power_law(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> dict:
+    """Scores of the power law on `test`.
+
+    Returns
+    -------
+    dict
+        `n_train`, `n_test`; `r2_log` and `r2`, coefficients of determination of log capacity and of capacity;
+        `r_squared`, the squared Pearson correlation (the study's R2); `mape_percent` and `median_ape_percent`, mean and
+        median absolute percentage error; `total_ratio`, estimated over true sum.
+    """
+    model = PowerLawRegressor().fit(train[features], train["capacity_1e6_m3"])
+    true, estimated = test["capacity_1e6_m3"].to_numpy(), model.predict(test[features])
+    error = np.abs(estimated / true - 1)
+    return {
+        "n_train": len(train),
+        "n_test": len(test),
+        "r2_log": r2_score(np.log(true), np.log(estimated)),
+        "r2": r2_score(true, estimated),
+        "r_squared": float(stats.pearsonr(true, estimated).statistic ** 2),
+        "mape_percent": float(error.mean() * 100),
+        "median_ape_percent": float(np.median(error) * 100),
+        "total_ratio": float(estimated.sum() / true.sum()),
+    }
 
 
 def compare_with_taudem(seed: int = 0) -> dict:
