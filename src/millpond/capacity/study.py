@@ -29,7 +29,7 @@ FEATURES = {
 """What the power law on real dams is given."""
 
 REFERENCE, TARGETS = "VA", ("KY", "TN", "NH")
-"""States of the transfer: hilly Virginia to two hilly neighbours, and to New Hampshire, whose dams raise natural lakes."""
+"""States of the transfer: from hilly Virginia to two hilly neighbours, and to New Hampshire farther away."""
 
 N_MEASURED = 101
 """Reservoirs of known capacity in the study: 12 in its target basin and 89 in its reference basin."""
