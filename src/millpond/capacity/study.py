@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import rasterio
 from scipy import stats
-from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.utils import resample
 
@@ -17,6 +16,7 @@ from millpond.capacity.errors import CapacityError
 from millpond.capacity.factors import FACTORS
 from millpond.capacity.inventory import read_nid
 from millpond.capacity.samples import TERRAINS, read_terrain, virtual_reservoirs
+from millpond.capacity.scenarios import MODELS, fit_and_estimate, scenarios, scores
 from millpond.capacity.terrain import FlowNetwork
 from millpond.experiment import run_grid
 
@@ -48,7 +48,8 @@ def run(
         `quick` takes the bundled terrain and three sets of dams, `full` every terrain of the data root, twenty sets,
         the comparison with TauDEM, and the real dams of the United States.
     store : path
-        Folder for the archives `correlation` and, at `full`, `taudem`, `nid_cleaning`, `nid_splits`, `nid_transfer`.
+        Folder for the archives `correlation` and, at `full`, `scenarios`, `taudem`, `nid_cleaning`,
+        `nid_splits`, `nid_transfer`.
     workers, scheduler, retry_failed
         As in `millpond.experiment.run_grid`.
 
@@ -72,6 +73,13 @@ def run(
     }
     if full:
         for name, function, cases, seeds, what in (
+            (
+                "scenarios",
+                score_scenario,
+                [{"scenario": number, "model": model} for number in scenarios() for model in MODELS],
+                30,
+                "Eight scenarios and eight models on virtual reservoirs, random 80/20 splits",
+            ),
             ("taudem", compare_with_taudem, [{}], 1, "Flow network against TauDEM's"),
             ("nid_cleaning", clean_nid, [{}], 1, "Rules by which the National Inventory of Dams was cleaned"),
             (
@@ -157,23 +165,34 @@ def score_power_law(train: pd.DataFrame, test: pd.DataFrame, features: list[str]
     Returns
     -------
     dict
-        `n_train`, `n_test`; `r2_log` and `r2`, coefficients of determination of log capacity and of capacity;
-        `r_squared`, the squared Pearson correlation (the study's R2); `mape_percent` and `median_ape_percent`, mean and
-        median absolute percentage error; `total_ratio`, estimated over true sum.
+        `n_train`, `n_test`, and `millpond.capacity.scenarios.scores`.
     """
     model = PowerLawRegressor().fit(train[features], train["capacity_1e6_m3"])
-    true, estimated = test["capacity_1e6_m3"].to_numpy(), model.predict(test[features])
-    error = np.abs(estimated / true - 1)
-    return {
-        "n_train": len(train),
-        "n_test": len(test),
-        "r2_log": r2_score(np.log(true), np.log(estimated)),
-        "r2": r2_score(true, estimated),
-        "r_squared": float(stats.pearsonr(true, estimated).statistic ** 2),
-        "mape_percent": float(error.mean() * 100),
-        "median_ape_percent": float(np.median(error) * 100),
-        "total_ratio": float(estimated.sum() / true.sum()),
-    }
+    found = scores(test["capacity_1e6_m3"].to_numpy(), model.predict(test[features]))
+    return {"n_train": len(train), "n_test": len(test)} | found
+
+
+@cache
+def reservoir_set(number: int) -> pd.DataFrame:
+    """`N_MEASURED` virtual reservoirs on the bundled hills; each number is another set."""
+    return virtual_reservoirs(*network("jacksboro"), N_MEASURED, random_state=number)[0]
+
+
+def score_scenario(scenario: int, model: str, seed: int) -> dict:
+    """Fit a model on 80 % of a set of virtual reservoirs and score it on the calibration part.
+
+    Parameters
+    ----------
+    scenario : int
+        Number in the study's Table 2.
+    model : str
+        One of `millpond.capacity.scenarios.MODELS`.
+    seed : int
+        Of split and model; the set of reservoirs changes with every tenth seed.
+    """
+    train, test = train_test_split(reservoir_set(seed // 10), test_size=0.2, random_state=seed)
+    estimated = fit_and_estimate(model, train, test, scenarios()[scenario], random_state=seed)
+    return {"n_train": len(train), "n_test": len(test)} | scores(test["capacity_1e6_m3"].to_numpy(), estimated)
 
 
 def compare_with_taudem(seed: int = 0) -> dict:
