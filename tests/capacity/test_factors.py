@@ -60,6 +60,22 @@ def test_nested_reservoirs_cut_or_share_their_catchments(net):
     assert share["Asc_km2"].tolist() == pytest.approx([0.30, 0.15])
 
 
+def test_shared_catchments_share_their_buffers_too(net):
+    water = WATER.copy()
+    water[2, 2] = 2
+    share = factors_on_network(net, water, nested="share")
+    assert share.loc[1, "Sb_deg"] == pytest.approx(net.slope_deg[1, 2])  # 15 m, upstream of the other reservoir
+    assert np.isnan(factors_on_network(net, water).loc[1, "Sb_deg"])  # cut, nothing between 13 and 16 m is left
+
+
+def test_a_buffer_has_its_width_in_metres_whatever_the_shape_of_the_cells():
+    oblong = FlowNetwork.from_dem(VALLEY, transform=Affine(50, 0, 500_000, 0, -100, 4_000_000), crs=UTM)
+    ring = factors_on_network(oblong, WATER, buffer_m=60).loc[1]
+    beside = np.zeros(VALLEY.shape, bool)
+    beside[3:6, [1, 3]] = True  # the cells beside are 50 m away, those above and below 100 m
+    assert ring["Sb_deg"] == pytest.approx(oblong.slope_deg[beside].mean(), rel=1e-6)
+
+
 def test_small_water_bodies_are_dropped_and_counted(net):
     small = FlowNetwork.from_dem(VALLEY, transform=HUNDRED_METRES @ Affine.scale(0.3), crs=UTM)
     water = WATER.copy()
@@ -98,7 +114,7 @@ def test_files_polygons_and_arrays_give_the_same(files):
     assert reservoir_factors(dem, raster).equals(expected)
     # a little smaller than its three cells, so that it touches no other
     polygon = box(500_201, 4_000_000 - 599, 500_299, 4_000_000 - 301)
-    table = reservoir_factors(dem, gpd.GeoDataFrame(geometry=[polygon], crs=UTM))
+    table = reservoir_factors(dem, gpd.GeoDataFrame(geometry=[polygon], crs=UTM), crest_m={1: 16})
     unchanged = [name for name in FACTORS if name != "Aws_km2"]
     assert table.loc[1, unchanged].tolist() == pytest.approx(expected.loc[1, unchanged].tolist())
     assert table.loc[1, "Aws_km2"] == pytest.approx(0.098 * 0.298, rel=2e-3)  # UTM's scale is 0.9996 here

@@ -101,7 +101,7 @@ def build_dams(
     """Build small virtual dams at random places on streams, and fill them partly.
 
     Sites are tried in random order. A dam stands if its capacity is in `SMALL_CAPACITY_1E6_M3`, its wall is not longer
-    than `longest_dam_m`, its water doesn't touch that of another, and a satellite would find it when it is partly full.
+    than `longest_dam_m`, it shares no cell with another, and a satellite would find it when it is partly full.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ def reservoir_factors(
     dem_path : path
         Ground elevation in metres, one band, with a coordinate reference system.
     water : (rows, cols) array of int, path of such a raster on the DEM's grid, or GeoDataFrame
-        Water bodies: labels from 1, or polygons (labelled by their index).
+        Water bodies: labels from 1, or polygons, labelled from 1 in their order.
     crest_m, freeboard_m, buffer_m, nested
         As in `factors_on_network`.
 
@@ -99,7 +99,7 @@ def factors_on_network(
         Height of the crest above the waterline where the crest isn't known. The waterline is the highest ground
         under water.
     buffer_m : float, optional
-        Take a buffer of this width around the water instead of the micro-terrain.
+        Take a buffer of this width around the water instead of the micro-terrain, on all sides.
     nested : "cut" or "share"
         Whether a reservoir downstream of another controls only what the other doesn't, as in the study, or all that
         lies upstream.
@@ -143,7 +143,7 @@ def factors_on_network(
             "Lsc_km": catchments.longest_path_km[at],
             "Aws_km2": area[kept],
             "Ssc_deg": catchments.mean_slope_deg[at],
-            "Sb_deg": _buffer_slope_deg(net, labels, kept, flat, waterline, crest, buffer_m),
+            "Sb_deg": _buffer_slope_deg(net, labels, kept, flat, waterline, crest, buffer_m, nested),
             "Rsc_m": catchments.max_elevation_m[at] - net.filled_m[at],
             "outlet_row": at[0],
             "outlet_col": at[1],
@@ -157,12 +157,21 @@ def factors_on_network(
     return table
 
 
-def _buffer_slope_deg(net, labels, kept, outlets, waterline, crest, buffer_m) -> np.ndarray:
+def _buffer_slope_deg(net, labels, kept, outlets, waterline, crest, buffer_m, nested) -> np.ndarray:
     """Mean slope of each buffer; NaN for one without a cell (the banks are steeper than the grid can show)."""
     if buffer_m is not None:
-        cell_m = float(np.sqrt(net.cell_area_km2.mean()) * 1000)
-        distance, nearest = ndimage.distance_transform_edt(~np.isin(labels, kept), return_indices=True)
-        owner = np.where((distance > 0) & (distance * cell_m <= buffer_m), labels[tuple(nearest)], 0)
+        size_m = (net.cell_height_m.mean(), net.cell_width_m.mean())
+        dry = ~np.isin(labels, kept)
+        distance_m, nearest = ndimage.distance_transform_edt(dry, sampling=size_m, return_indices=True)
+        owner = np.where((distance_m > 0) & (distance_m <= buffer_m), labels[tuple(nearest)], 0)
+    elif nested == "share":
+        # Buffers may overlap, so each is taken by itself; the other way needs one pass for all.
+        slopes = []
+        for label, outlet in zip(kept, outlets, strict=True):
+            upstream = net.flow.basins(idxs=np.array([outlet])) == 1
+            inside = upstream & (net.filled_m > waterline[label]) & (net.filled_m <= crest[label]) & (labels == 0)
+            slopes.append(net.slope_deg[inside].mean() if inside.any() else np.nan)
+        return np.array(slopes)
     else:
         # Cells of a sub-catchment drain through its outlet, so those below the crest are connected with the water.
         owner = net.flow.basins(idxs=outlets, ids=np.arange(1, len(kept) + 1, dtype=np.uint32))
@@ -182,10 +191,8 @@ def _rasterized(water: gpd.GeoDataFrame, dem) -> tuple[np.ndarray, dict[int, flo
         raise CapacityError(
             f"water in {water.crs} found, {dem.crs} as of the DEM expected. Reproject it: water.to_crs(dem.crs)."
         )
-    indexes = [int(index) for index in water.index]
-    if min(indexes, default=1) < 1:
-        water, indexes = water.set_axis(range(1, len(water) + 1)), list(range(1, len(water) + 1))
-    shapes = list(zip(water.geometry, indexes, strict=True))
+    numbers = range(1, len(water) + 1)
+    shapes = list(zip(water.geometry, numbers, strict=True))
     labels = rasterize(shapes, dem.shape, transform=dem.transform, dtype="int32", all_touched=True)
     equal_area = water.to_crs("EPSG:6933")  # cylindrical equal area: true areas from any reference system
-    return labels, dict(zip(indexes, equal_area.area / 1e6, strict=True))
+    return labels, dict(zip(numbers, equal_area.area / 1e6, strict=True))

@@ -1,7 +1,8 @@
 """Real reservoirs whose capacity is known: the US National Inventory of Dams and the surveys of Ceará, Brazil.
 
-Both are dirty. Rows are left out only for what can't be (a reservoir larger than its catchment, deeper on average than
-its dam is high), never for lying far from the others, which would flatter every model. Each rule is counted.
+Both are dirty. Rows are left out for missing or contradictory figures (a reservoir larger than its catchment, deeper
+on average than its dam is high) and where an agency's units are wrong, never by their distance from a fitted law. Each
+rule is counted. Natural lakes that a low dam has raised may be deeper than the dam is high; they are lost too.
 """
 
 from pathlib import Path

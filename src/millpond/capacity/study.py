@@ -85,7 +85,11 @@ def run(
             (
                 "nid_splits",
                 fit_split,
-                [{"features": features, "state": state} for features in FEATURES for state in ("all", REFERENCE)],
+                [
+                    {"features": features, "state": state}
+                    for features in FEATURES
+                    for state in ("all", REFERENCE, *TARGETS)
+                ],
                 50,
                 "Power law on real dams, random 80/20 splits",
             ),
@@ -204,7 +208,7 @@ def compare_with_taudem(seed: int = 0) -> dict:
         From TauDEM's directions: `cells_equal`, share of the cells that it reports, and `path_max_difference_m`. From
         the DEM: `filled_max_difference_m`; `directions_equal` outside flats and `flat_share`; `outlets` and
         `outlets_within`: tributaries of at least 500 cells just above their junctions, and the share of them that have
-        a catchment of the same size to within 2 % in a window of 5 x 5 cells.
+        a catchment of the same size to within 2 % in a window of 5 x 5 cells; `outlets_within_at_same_cell`.
     """
     results = {}
     folder = datasets.path("taudem")
@@ -222,6 +226,7 @@ def compare_with_taudem(seed: int = 0) -> dict:
     streams = np.flatnonzero(cells >= 500)
     below = theirs.flow.idxs_ds[streams]
     joins = cells.ravel()[below] > 1.3 * cells.ravel()[streams]
+    same = ours.upstream_cells.ravel()[streams[joins]]
     matched = [_nearest_size(ours.upstream_cells, cell, cells.flat[cell]) for cell in streams[joins]]
     return {
         "cells_equal": float((theirs.upstream_cells == cells)[reported].mean()),
@@ -231,6 +236,7 @@ def compare_with_taudem(seed: int = 0) -> dict:
         "flat_share": float((known & ~sloping).sum() / known.sum()),
         "outlets": len(matched),
         "outlets_within": float((np.array(matched) <= 0.02).mean()),
+        "outlets_within_at_same_cell": float((np.abs(same / cells.ravel()[streams[joins]] - 1) <= 0.02).mean()),
     }
 
 
