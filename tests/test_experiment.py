@@ -16,7 +16,7 @@ from pandas.testing import assert_frame_equal
 
 from millpond import provenance
 from millpond.experiment import ExperimentError, load_manifest, load_runs, results_dir, run_grid
-from millpond.runs import from_cell, read_cells, to_cell
+from millpond.runs import digest, from_cell, read_cells, to_cell
 
 CASES = [{"size": size, "noise": noise} for size in (3, 5) for noise in (0.0, 0.1)]
 
@@ -442,3 +442,17 @@ def test_results_lie_beside_the_table_of_contents(tmp_path, monkeypatch):
     assert results_dir() == tmp_path / "results"
     monkeypatch.setenv("MILLPOND_RESULTS", str(tmp_path / "elsewhere"))
     assert results_dir() == tmp_path / "elsewhere"
+
+
+def test_a_run_whose_id_looks_like_a_number_is_not_repeated(tmp_path):
+    # one id in some two thousand has digits only, or digits and an exponent
+    seed = next(n for n in range(10**6) if digest({"case": {"x": 1}, "seed": n}, 16).isdigit())
+    first = run_grid(double, [{"x": 1}], [seed], tmp_path, what="digits", progress=False)
+    again = run_grid(double, [{"x": 1}], [seed], tmp_path, what="digits", progress=False)
+    assert len(again) == 1
+    assert again.equals(first)
+    assert len(load_runs(tmp_path)) == 1
+
+
+def double(x, seed):
+    return {"y": 2 * x}

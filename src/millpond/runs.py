@@ -98,7 +98,8 @@ class Store:
                 )
         if self._csv.exists():
             for row in read_cells(self._csv)[1]:
-                self._rows.setdefault(row["run"], []).append(row)
+                # An id of digits alone stands quoted in its cell, lest it be taken for a number.
+                self._rows.setdefault(from_cell(row["run"]), []).append(row)
         self._manifest = {**grid, **self._manifest, **grid}  # the grid first in the file, and as planned now
         self._seen = self._stamp()
         self._started = time.perf_counter() - self._manifest["totals"]["wall_seconds"]
