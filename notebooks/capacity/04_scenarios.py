@@ -120,7 +120,7 @@ print(bool(on_training["PSO-ELM"] > on_calibration["PSO-ELM"]))
 # Simulated dams on real terrain: estimates of one split with ten hidden neurons (counterpart of the study's Fig. 8).
 # ```
 #
-# {numref}`fig-scenarios-scatter` shows a pattern that will return. The swarm fits the training part better.
+# The swarm fits the training part better ({numref}`fig-scenarios-scatter`). Does that carry over to reservoirs that it has not seen?
 #
 # ## Thirty splits, eight scenarios
 #
