@@ -75,9 +75,9 @@ print(len(reservoirs), strongest, (pearson["Aws_km2"] ** 2 > 0.5).item())
 # Simulated dams on real terrain: capacity against each factor, logarithmic axes, with the squared Pearson correlation of the plain values.
 # ```
 #
-# ## Twenty sets, three terrains
+# ## Many sets, three terrains
 #
-# A single set is a single draw. The archive holds twenty sets of dams on each of three terrains: the hills of Tennessee and, at 30 m,
+# A single set is a single draw. The archive holds {glue:text}`correlation_sets` sets of dams on each of three terrains: the hills of Tennessee and, at 30 m,
 # of California and Ethiopia. For each correlation we show the mean and the range that holds 95 % of the sets.
 
 # %% tags=["hide-input", "remove-output"]
@@ -214,8 +214,8 @@ print(theirs["p"].lt(0.01).to_dict(), f"{theirs.loc['Rsc', 'p']:.1g}", round(flo
 #
 # - Virtual dams know geometry, not hydrology. They can show what geometry alone explains; they cannot show what it doesn't.
 # - Water is seen at a random level. If all reservoirs were full, the water surface would go with capacity still better.
-# - Sets on one terrain share the terrain, and sites. The small Robit DEM has room for little more than a hundred such dams, so its
-#   sets are nearly the same dams and its ranges too narrow. Of twenty sets the 95 % range is practically the full range.
+# - Sets on one terrain share the terrain, and sites. Robit, the smallest DEM, has few sites, so its sets share
+#   many dams and its ranges are too narrow. Of so few sets the 95 % range is practically the full range.
 #
 # ## Exercises
 #

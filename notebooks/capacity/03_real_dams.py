@@ -114,7 +114,7 @@ plt.close(fig)
 # V = a\,A^{b}\,D^{c}\,H^{d}, \qquad \log V = \log a + b \log A + c \log D + d \log H ,
 # $$ (eq-power-law)
 #
-# and least squares on the logarithms give the constants. It is fitted on 80 % of the dams and scored on the rest, in fifty random splits.
+# and least squares on the logarithms give the constants. It is fitted on 80 % of the dams and scored on the rest, in {glue:text}`dams_splits` random splits.
 # We give several scores, because they say different things: R² of the logarithms treats a factor of two alike for all
 # reservoirs; plain R² is ruled by the few largest; the squared correlation, which the study calls R², forgives any wrong scale; and of the
 # percentage errors the mean is ruled by the few worst.
@@ -152,6 +152,8 @@ everywhere = splits[splits["state"] == "all"].groupby("features")[["r2_log", "me
 paired = splits[splits["state"] == "all"].pivot(index="seed", columns="features", values="r2_log")
 catchment_gain = paired["surface and catchment"] - paired["surface"]
 low, high = catchment_gain.quantile([0.025, 0.975])
+glue("dams_splits", f"{splits['seed'].nunique()}", display=False)
+glue("dams_resamples", f"{transfer['seed'].nunique()}", display=False)
 glue("dams_surface_r2", f"{everywhere.loc['surface', 'r2_log']:.2f}", display=False)
 glue("dams_surface_error", f"{everywhere.loc['surface', 'median_ape_percent']:.0f} %", display=False)
 glue("dams_height_r2", f"{everywhere.loc['surface, catchment and height', 'r2_log']:.2f}", display=False)
@@ -159,7 +161,7 @@ glue("dams_catchment_gain", f"{catchment_gain.mean():+.3f} ({low:+.3f} to {high:
 print(everywhere["r2_log"].round(2).to_dict(), round(float(catchment_gain.mean()), 3))
 
 # %% [markdown]
-# ````{table} Real data, archived: scores of the power law on held-out dams, mean and 95 % range over 50 random splits.
+# ````{table} Real data, archived: scores of the power law on held-out dams, mean and 95 % range over random splits.
 # :name: tab-dams-splits
 # ```{glue:md} tab-dams-splits
 # :format: myst
@@ -199,9 +201,9 @@ glue("dams_NH_total", f"{moved.loc[('NH', 'surface'), 'total_ratio']:.1f}", disp
 print(moved["r2_log"].round(1).unstack().to_string())
 
 # %% [markdown]
-# The law of Virginia's dams is applied to other states. The intervals come from drawing the dams of both states anew, 200 times.
+# The law of Virginia's dams is applied to other states. The intervals come from drawing the dams of both states anew, {glue:text}`dams_resamples` times.
 #
-# ````{table} Real data, archived: the power law of Virginia applied to other states, mean and 95 % range over 200 resamples of both.
+# ````{table} Real data, archived: the power law of Virginia applied to other states, mean and 95 % range over resamples of both.
 # :name: tab-dams-transfer
 # ```{glue:md} tab-dams-transfer
 # :format: myst

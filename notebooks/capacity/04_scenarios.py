@@ -30,7 +30,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from millpond import plots, published
 from millpond.capacity import ELMRegressor, PSOELMRegressor
-from millpond.capacity.scenarios import MODELS, scenarios, scores
+from millpond.capacity.scenarios import MODELS, N_DRAWS, scenarios, scores
 from millpond.capacity.study import reservoir_set
 from millpond.experiment import load_runs, results_dir
 
@@ -86,6 +86,8 @@ for name, model in {
     live[name] = {part: fitted.predict(rows[features]) for part, rows in (("training", train), ("calibration", test))}
 
 # %% tags=["remove-cell", "nbval-check-output"]
+glue("scenarios_n_train", f"{len(train)}", display=False)
+glue("scenarios_draws", f"{N_DRAWS}", display=False)
 glue("scenarios_reservoirs", f"{len(reservoirs)}", display=False)
 print(len(reservoirs), features, round(float(reservoirs["capacity_1e6_m3"].median()), 2))
 
@@ -122,9 +124,9 @@ print(bool(on_training["PSO-ELM"] > on_calibration["PSO-ELM"]))
 #
 # The swarm fits the training part better ({numref}`fig-scenarios-scatter`). Does that carry over to reservoirs that it has not seen?
 #
-# ## Thirty splits, eight scenarios
+# ## Many splits, eight scenarios
 #
-# The archive holds thirty random 80/20 splits over three sets of {glue:text}`scenarios_reservoirs` reservoirs. For every network the number of hidden neurons is chosen by
+# The archive holds {glue:text}`scenarios_n` random 80/20 splits over three sets of {glue:text}`scenarios_reservoirs` reservoirs. For every network the number of hidden neurons is chosen by
 # cross-validation inside the training part, from 3, 5, 10 and 20. All models see logarithms and standardized inputs. We chose that after a
 # first look, because it helps the networks. Beside the study's three stand PSO-ELM with the training error as fitness, a random forest, and
 # two power laws: one on all factors of the scenario, one on the water surface alone.
@@ -258,13 +260,13 @@ print(round(float(elm_mape)), round(float(ours_gap)))
 # {glue:text}`scenarios_elm_first` in scenario 1 to {glue:text}`scenarios_elm_last` in scenario 8.
 #
 # The number of neurons must be chosen. {numref}`fig-scenarios-scatter`, with ten and no choice, shows what happens otherwise: the swarm searches
-# {glue:text}`scenarios_searched` numbers with eighty reservoirs and finds layers that suit these eighty. The leave-one-out error as fitness does not
+# {glue:text}`scenarios_searched` numbers with {glue:text}`scenarios_n_train` reservoirs and finds layers that suit these. The leave-one-out error as fitness does not
 # prevent it: an honest estimate stops being honest when it is what is optimized.
 #
 # ## How to look better
 #
 # The study does not say where the swarm's fitness was computed. If it, or the choice of anything, saw the calibration part, the error
-# there is no longer an error on new reservoirs. We measure what that is worth with the simplest such choice: draw a hundred random
+# there is no longer an error on new reservoirs. We measure what that is worth with the simplest such choice: draw {glue:text}`scenarios_draws` random
 # ELMs of ten neurons, keep the one with the smallest error on the calibration part, and report that error. Averaged over the scenarios, the
 # median error is then {glue:text}`scenarios_cheat_mape`, against {glue:text}`scenarios_elm_mape` of the ELM whose neurons were chosen honestly. Nothing
 # was gained for a new reservoir.
@@ -272,7 +274,7 @@ print(round(float(elm_mape)), round(float(ours_gap)))
 # ## What this chapter cannot say
 #
 # - These reservoirs are virtual. In the study's, engineers tied capacity to catchment, and there may be more to learn.
-# - Thirty splits share three sets of reservoirs: the last column of {numref}`tab-scenarios-gain` is less dependent. All lie on one
+# - The splits share three sets of reservoirs: the last column of {numref}`tab-scenarios-gain` is less dependent. All lie on one
 #   terrain.
 # - Other swarms, with stronger regularization or fewer neurons, may do better. The number of neurons was chosen from four.
 #

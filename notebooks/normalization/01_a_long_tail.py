@@ -401,7 +401,7 @@ print(changes.round(1).to_string())
 print((changes["without"] / changes["all"]).idxmin())
 
 # %% [markdown]
-# ````{table} Real data: the tails of ten L1C images. In the small ones 0.1 % are about ten pixels; the largest values of a lossy copy may be artefacts.
+# ````{table} Real data: the tails of all L1C images at hand. In the small ones 0.1 % are about ten pixels; the largest values of a lossy copy may be artefacts.
 # :name: tab-tail-samples
 # ```{glue:md} tab-tail-samples
 # :format: myst

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from rasterio.transform import Affine
 
-from millpond.capacity.dams import LARGEST_HEIGHT_M, SMALL_CAPACITY_1E6_M3, build_dams, flood, jacksboro
+from millpond.capacity.dams import LARGEST_HEIGHT_M, build_dams, flood, jacksboro
 from millpond.capacity.errors import CapacityError
-from millpond.capacity.factors import SMALLEST_WATER_KM2, factors_on_network
+from millpond.capacity.factors import SMALL_CAPACITY_1E6_M3, SMALLEST_WATER_KM2, factors_on_network
 from millpond.capacity.terrain import FlowNetwork
 
 # A channel of 15, 14, ..., 10 m between walls of 100 m; cells of 10 m x 10 m.

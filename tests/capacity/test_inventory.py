@@ -3,12 +3,12 @@ import pytest
 
 from millpond import datasets
 from millpond.capacity.errors import CapacityError
+from millpond.capacity.factors import SMALL_CAPACITY_1E6_M3
 from millpond.capacity.inventory import (
     KM2_PER_ACRE,
     KM2_PER_SQUARE_MILE,
     MILLION_M3_PER_ACRE_FOOT,
     MIXED_DRAINAGE_UNITS,
-    SMALL_1E6_M3,
     read_ceara,
     read_nid,
 )
@@ -164,7 +164,7 @@ def test_the_counts_of_the_real_inventory_add_up(real_nid):
 
 def test_the_real_inventory_is_physically_possible(real_nid):
     dams, _ = real_nid
-    assert dams["capacity_1e6_m3"].between(*SMALL_1E6_M3).all()
+    assert dams["capacity_1e6_m3"].between(*SMALL_CAPACITY_1E6_M3).all()
     assert (dams["drainage_area_km2"] >= dams["surface_area_km2"]).all()
     mean_depth_m = dams["capacity_1e6_m3"] / dams["surface_area_km2"]
     assert (mean_depth_m <= dams["height_m"]).all()

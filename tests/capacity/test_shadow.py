@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from affine import Affine
+from rasterio.transform import Affine
 from scipy.ndimage import gaussian_filter
 
 from millpond.capacity.errors import CapacityError

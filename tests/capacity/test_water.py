@@ -1,8 +1,8 @@
 import geopandas as gpd
 import numpy as np
 import pytest
-from affine import Affine
 from rasterio.features import shapes
+from rasterio.transform import Affine
 from shapely.geometry import box, shape
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier

@@ -15,11 +15,8 @@ from scipy.interpolate import RectBivariateSpline
 from sklearn.utils import check_random_state
 
 from millpond.capacity.errors import CapacityError
-from millpond.capacity.factors import SMALLEST_WATER_KM2
+from millpond.capacity.factors import SMALL_CAPACITY_1E6_M3, SMALLEST_WATER_KM2
 from millpond.capacity.terrain import FlowNetwork
-
-SMALL_CAPACITY_1E6_M3 = (0.1, 10.0)
-"""The study's small reservoirs."""
 
 LARGEST_HEIGHT_M = 15.0
 """Small dams are lower than this, from foundation to crest (as the study quotes)."""

@@ -17,6 +17,9 @@ FACTORS = ("Asc_km2", "Lsc_km", "Aws_km2", "Ssc_deg", "Sb_deg", "Rsc_m")
 """Area of the sub-catchment, its longest flow path, area of the water surface, mean slope of the sub-catchment, mean
 slope of the buffer around the water, relief of the sub-catchment: the study's factors, with units."""
 
+SMALL_CAPACITY_1E6_M3 = (0.1, 10.0)
+"""The study's small reservoirs: from 0.1 to 10 million cubic metres."""
+
 SMALLEST_WATER_KM2 = 0.002
 """The study leaves out smaller water bodies."""
 

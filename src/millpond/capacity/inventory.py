@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from millpond.capacity.errors import CapacityError
+from millpond.capacity.factors import SMALL_CAPACITY_1E6_M3
 
 # The international foot is 0.3048 m exactly, the only foot since 2023 (NIST, 85 FR 62698, 2020). An acre is 43,560 ft2,
 # an acre-foot 43,560 ft3, a square mile 640 acres. (With the older survey foot, acres are 0.0004 % larger.)
@@ -19,9 +20,6 @@ KM2_PER_ACRE = 43_560 * M_PER_FOOT**2 / 1e6
 KM2_PER_SQUARE_MILE = 640 * KM2_PER_ACRE
 MILLION_M3_PER_ACRE_FOOT = 43_560 * M_PER_FOOT**3 / 1e6
 KM2_PER_HECTARE = 0.01
-
-SMALL_1E6_M3 = (0.1, 10.0)
-"""The study's small reservoirs: from 0.1 to 10 million cubic metres."""
 
 LARGEST_BASIN_KM2 = 1_150_000 * KM2_PER_SQUARE_MILE
 """The Mississippi's, the largest of the United States (Kammerer 1990, USGS Open-File Report 87-242)."""
@@ -107,7 +105,7 @@ def read_nid(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     keep(~dams.duplicated("nid_id"), "one row a dam: the tallest of several structures under an id")
     keep(~_repeated_reservoirs(dams), "one dam a reservoir: the tallest of several ids with equal figures within 0.1°")
     keep(~(dams["max_storage_1e6_m3"] < dams["capacity_1e6_m3"]), "maximum storage isn't below normal storage")
-    keep(dams["capacity_1e6_m3"].between(*SMALL_1E6_M3), "capacity is 0.1 to 10 million m3")
+    keep(dams["capacity_1e6_m3"].between(*SMALL_CAPACITY_1E6_M3), "capacity is 0.1 to 10 million m3")
     keep(~dams["source"].isin(MIXED_DRAINAGE_UNITS), "agency doesn't mix acres with square miles (GA and MO do)")
     keep(dams["drainage_area_km2"] >= dams["surface_area_km2"], "drainage area isn't below surface area")
     keep(dams["drainage_area_km2"] <= LARGEST_BASIN_KM2, "drainage area isn't above the Mississippi's")

@@ -7,8 +7,8 @@ told by polygons that didn't train the classifier.
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-from affine import Affine
 from rasterio.features import rasterize
+from rasterio.transform import Affine
 from sklearn.base import ClassifierMixin, clone
 from sklearn.ensemble import RandomForestClassifier
 

@@ -33,7 +33,8 @@ NETWORKS = ("ANN", "ELM", "PSO-ELM", "PSO-ELM on training error")
 MODELS = (*NETWORKS, "random forest", "power law", "power law on Aws", "ELM chosen on the calibration part")
 """The study's three, the swarm with the other fitness, three that need no network, and a way not to choose."""
 
-_DRAWS = 100
+N_DRAWS = 100
+"""Random machines of which the best on the calibration part is kept, to measure what that hides."""
 
 
 def scenarios() -> dict[int, list[str]]:
@@ -133,8 +134,8 @@ def _on_logs(regressor: BaseEstimator) -> TransformedTargetRegressor:
 def _chosen_on_calibration_part(x, y, x_test, y_test, random_state: int) -> np.ndarray:
     """Of many random hidden layers the one that fits the calibration part best: a mistake, made to be measured."""
     best, smallest = None, np.inf
-    for draw in range(_DRAWS):
-        model = clone(_on_logs(ELMRegressor(n_hidden=10, random_state=random_state * _DRAWS + draw)))
+    for draw in range(N_DRAWS):
+        model = clone(_on_logs(ELMRegressor(n_hidden=10, random_state=random_state * N_DRAWS + draw)))
         estimated = model.fit(x, y).predict(x_test)
         error = np.abs(estimated / y_test - 1).mean()
         if error < smallest:

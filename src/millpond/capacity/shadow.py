@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from affine import Affine
+from rasterio.transform import Affine
 from scipy import ndimage
 
 from millpond.capacity.errors import CapacityError
-from millpond.capacity.terrain import _cell_size_m
+from millpond.capacity.terrain import cell_size_m
 
 
 class Unshadowed(NamedTuple):
@@ -131,7 +131,7 @@ def mountain_shadow(
     known = ~np.isnan(elevation_m)
     if not known.any():
         raise CapacityError("no cell of the DEM has data. Check the file and its no-data value.")
-    _, widths, heights = _cell_size_m(elevation_m.shape, transform, crs)
+    _, widths, heights = cell_size_m(elevation_m.shape, transform, crs)
     width, height = widths[len(widths) // 2], heights[len(heights) // 2]
     azimuth, altitude = np.radians([sun_azimuth_deg, sun_elevation_deg])
     east, north = np.sin(azimuth), np.cos(azimuth)

@@ -83,7 +83,7 @@ class FlowNetwork:
             If there is no coordinate reference system, the grid is rotated, no cell has data, or the DEM is flat.
         """
         elevation = _as_elevation(elevation, nodata)
-        crs, width, height = _cell_size_m(elevation.shape, transform, crs)
+        crs, width, height = cell_size_m(elevation.shape, transform, crs)
         filled, flooded = pyflwdir.dem.fill_depressions(elevation, nodata=np.nan)
         codes = _steepest(filled, flooded, width, height, _ROW_STEP, _COL_STEP, _ESRI)
         return cls._finish(codes, filled, horn_slope_deg(elevation, width, height), width, height, transform, crs)
@@ -117,7 +117,7 @@ class FlowNetwork:
             esri[np.asarray(codes) == code] = same
         if (esri == _NO_DATA).all():
             raise CapacityError(f"no cell with a {encoding} direction found. Check the encoding and the file.")
-        crs, width, height = _cell_size_m(esri.shape, transform, crs)
+        crs, width, height = cell_size_m(esri.shape, transform, crs)
         unknown = np.full(esri.shape, np.nan, np.float32)
         elevation = unknown if elevation is None else _as_elevation(elevation, None)
         return cls._finish(esri, elevation, horn_slope_deg(elevation, width, height), width, height, transform, crs)
@@ -291,8 +291,14 @@ def _as_elevation(elevation: np.ndarray, nodata: float | None) -> np.ndarray:
     return values
 
 
-def _cell_size_m(shape: tuple[int, int], transform: Affine, crs) -> tuple[CRS, np.ndarray, np.ndarray]:
-    """The reference system, and width and height of the cells of each row."""
+def cell_size_m(shape: tuple[int, int], transform: Affine, crs) -> tuple[CRS, np.ndarray, np.ndarray]:
+    """The reference system, and (rows,) width and height of the cells of each row on the ground.
+
+    Raises
+    ------
+    CapacityError
+        If there is no reference system, or the grid isn't north up.
+    """
     if crs is None:
         raise CapacityError("no coordinate reference system found, needed for lengths. Set it in the DEM (gdal_edit).")
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:

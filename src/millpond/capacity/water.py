@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import geopandas as gpd
 import numpy as np
-from affine import Affine
 from rasterio.features import shapes
+from rasterio.transform import Affine
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 from shapely.geometry import shape
