@@ -76,7 +76,8 @@ def flood(elevation_m: np.ndarray, net: FlowNetwork, outlet: int, crest_m: float
     if at_edge:
         raise CapacityError("the flood reaches the edge of the DEM. Lower the crest, or use a larger DEM.")
     depth = np.maximum(crest_m - elevation_m.ravel()[cells], 0)
-    area_km2 = net.cell_area_km2.ravel()[cells]
+    # By row: flattening the grid of areas would copy it for every dam that is tried.
+    area_km2 = (net.cell_width_m * net.cell_height_m / 1e6)[cells // net.shape[1]]
     return Flooding(
         cells=cells,
         depth_m=depth,
