@@ -75,9 +75,10 @@ def flood(elevation_m: np.ndarray, net: FlowNetwork, outlet: int, crest_m: float
     cells, spilling, at_edge = _flooded(net.filled_m, net.flow.idxs_ds, outlet, crest_m)
     if at_edge:
         raise CapacityError("the flood reaches the edge of the DEM. Lower the crest, or use a larger DEM.")
-    depth = np.maximum(crest_m - elevation_m.ravel()[cells], 0)
-    # By row: flattening the grid of areas would copy it for every dam that is tried.
-    area_km2 = (net.cell_width_m * net.cell_height_m / 1e6)[cells // net.shape[1]]
+    # Flattening whole grids would copy them for every dam that is tried.
+    rows, cols = np.divmod(cells, net.shape[1])
+    depth = np.maximum(crest_m - elevation_m[rows, cols], 0)
+    area_km2 = (net.cell_width_m * net.cell_height_m / 1e6)[rows]
     return Flooding(
         cells=cells,
         depth_m=depth,
