@@ -65,7 +65,25 @@ def test_shared_catchments_share_their_buffers_too(net):
     water[2, 2] = 2
     share = factors_on_network(net, water, nested="share")
     assert share.loc[1, "Sb_deg"] == pytest.approx(net.slope_deg[1, 2])  # 15 m, upstream of the other reservoir
-    assert np.isnan(factors_on_network(net, water).loc[1, "Sb_deg"])  # cut, nothing between 13 and 16 m is left
+
+
+def test_banks_take_the_place_of_a_buffer_without_a_cell(net):
+    water = WATER.copy()
+    water[2, 2] = 2  # cut there, nothing between 13 and 16 m is left to reservoir 1
+    beside = np.zeros(VALLEY.shape, bool)
+    beside[2:7, [1, 3]] = beside[6, 2] = True
+    found = factors_on_network(net, water).loc[1, "Sb_deg"]
+    assert found == pytest.approx(net.slope_deg[beside].mean(), rel=1e-6)
+
+
+def test_basins_are_those_of_the_outlets():
+    # two valleys side by side, a square kilometre a cell: each is a sub-basin of its own
+    twins = np.hstack([VALLEY, VALLEY])
+    net = FlowNetwork.from_dem(twins, transform=HUNDRED_METRES @ Affine.scale(10), crs=UTM)
+    water = np.zeros(twins.shape, int)
+    water[5, 2], water[5, 7], water[6, 7] = 1, 2, 2
+    basins = factors_on_network(net, water)["basin"]
+    assert basins[1] != basins[2]
 
 
 def test_a_buffer_has_its_width_in_metres_whatever_the_shape_of_the_cells():

@@ -195,13 +195,36 @@ def test_taudems_directions_give_taudems_catchments(taudem):
     np.testing.assert_allclose(longest_m, results["plen"].data[has_path], atol=0.5)
 
 
-def test_our_filling_and_directions_are_taudems_outside_flats(taudem):
+def test_flats_drain_away_from_higher_ground_and_towards_lower():
+    # A flat of 5 x 5 cells in a wall, open in the middle of the south. By Garbrecht and Martz, water leaves the walls
+    # first and gathers in the middle column: a straight way to the opening would follow the western and eastern walls.
+    walled = np.full((7, 7), 9.0)
+    walled[1:6, 1:6] = 5
+    walled[6, 3] = 4
+    net = network(walled)
+    codes = net.d8("taudem")[1:6, 1:6]
+    assert codes[:, 2].tolist() == [7, 7, 7, 7, 7]
+    assert set(codes[1:4, 0]) <= {1, 8}  # away from the western wall
+    assert set(codes[1:4, 4]) <= {5, 6}
+    assert net.upstream_cells[6, 3] >= 26
+
+
+def test_flats_whose_two_gradients_cancel_still_drain():
+    # a level corridor of one cell's width between walls: the steps from the walls are the same everywhere
+    corridor = np.full((5, 40), 9.0)
+    corridor[2, 1:] = 5
+    net = network(corridor)
+    assert net.upstream_cells[2, 39] >= 39
+
+
+def test_our_filling_and_directions_are_taudems(taudem):
     results, grid = taudem
     net = FlowNetwork.from_dem(results[""].filled(np.nan), **grid)
     np.testing.assert_array_equal(net.filled_m, results["fel"].filled(np.nan))
     slope = results["sd8"].filled(-1)
     sloping = (slope > 0) & ~results["p"].mask
-    assert (net.d8("taudem")[sloping] == results["p"].data[sloping]).mean() > 0.999
+    known = ~results["p"].mask  # flats too
+    assert (net.d8("taudem")[known] == results["p"].data[known]).mean() > 0.999
     # the drop over the distance to the cell below, as TauDEM's sd8 is defined
     cells = np.flatnonzero(sloping)
     below = net.flow.idxs_ds[cells]

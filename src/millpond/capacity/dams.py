@@ -96,11 +96,12 @@ def build_dams(
     random_state=None,
     area_km2: tuple[float, float] = (0.2, 50.0),
     longest_dam_m: float = 600.0,
+    within: np.ndarray | None = None,
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Build small virtual dams at random places on streams, and fill them partly.
 
     Sites are tried in random order. A dam stands if its capacity is in `SMALL_CAPACITY_1E6_M3`, its wall is not longer
-    than `longest_dam_m`, it shares no cell with another, and a satellite would find it when it is partly full.
+    than `longest_dam_m`, it doesn't touch another, and a satellite would find it when it is partly full.
 
     Parameters
     ----------
@@ -112,6 +113,8 @@ def build_dams(
     area_km2 : (float, float)
         Range of the catchments of the sites.
     longest_dam_m : float
+    within : (rows, cols) bool array, optional
+        Where the reservoirs have to lie.
 
     Returns
     -------
@@ -130,7 +133,8 @@ def build_dams(
     low, high = area_km2
     streams = (net.upstream_area_km2 >= low) & (net.upstream_area_km2 <= high) & ~net.edge_contaminated
     water = np.zeros(net.shape, np.int32)
-    taken = np.zeros(net.filled_m.size, bool)
+    taken = np.zeros(net.shape, bool) if within is None else ~within
+    around = np.add.outer(np.array([-1, 0, 1]) * net.shape[1], [-1, 0, 1]).ravel()
     rows = []
     for outlet in rng.permutation(np.flatnonzero(streams)):
         if len(rows) == n:
@@ -145,9 +149,9 @@ def build_dams(
         small = SMALL_CAPACITY_1E6_M3[0] <= full.volume_1e6_m3 <= SMALL_CAPACITY_1E6_M3[1]
         seen = flood(elevation_m, net, outlet, ground + fill * height)
         visible = seen.area_km2 >= SMALLEST_WATER_KM2
-        if not (small and visible) or full.dam_length_m > longest_dam_m or taken[full.cells].any():
+        if not (small and visible) or full.dam_length_m > longest_dam_m or taken.flat[full.cells].any():
             continue
-        taken[full.cells] = True
+        taken.flat[np.add.outer(full.cells, around).ravel()] = True  # floods don't reach the edge of the grid
         water.flat[seen.cells] = len(rows) + 1
         rows.append((outlet, height, ground + height, full.volume_1e6_m3, full.area_km2, ground + fill * height))
     if len(rows) < n:

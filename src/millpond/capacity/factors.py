@@ -23,6 +23,9 @@ SMALL_CAPACITY_1E6_M3 = (0.1, 10.0)
 SMALLEST_WATER_KM2 = 0.002
 """The study leaves out smaller water bodies."""
 
+SUB_BASIN_KM2 = 10.0
+"""Least size of the sub-basins that number the column `basin`."""
+
 
 def reservoir_factors(
     dem_path: str | Path,
@@ -87,7 +90,8 @@ def factors_on_network(
     The outlet of a reservoir is the cell of its water with the largest contributing area. With S its sub-catchment, W
     its water and z the elevation: Asc is the area of S; Lsc the longest flow path in S that ends at the outlet; Aws the
     area of W; Ssc the mean of Horn's slope over S; Rsc = max z - min z over S; Sb the mean slope over the buffer, the
-    study's micro-terrain: the cells of S above the waterline and not above the dam crest.
+    study's micro-terrain: the cells of S above the waterline and not above the dam crest. Where there is none, since
+    the banks are steeper than the grid can show or all of S is water, it is taken over the dry cells next to W.
 
     Parameters
     ----------
@@ -111,8 +115,9 @@ def factors_on_network(
     -------
     DataFrame
         One row a reservoir, by label: `FACTORS`, `outlet_row`, `outlet_col`, `waterline_m`, `crest_m`,
-        `edge_contaminated` (part of the catchment may lie outside the DEM). `attrs["dropped"]` counts the water bodies
-        below `SMALLEST_WATER_KM2`.
+        `edge_contaminated` (part of the catchment may lie outside the DEM), `basin` (the sub-basin of at least
+        `SUB_BASIN_KM2` that holds the outlet: neighbours share slopes, so an honest split keeps a basin on one side).
+        `attrs["dropped"]` counts the water bodies below `SMALLEST_WATER_KM2`.
 
     Raises
     ------
@@ -140,19 +145,23 @@ def factors_on_network(
     waterline = pd.Series(ndimage.maximum(net.filled_m, labels, kept), kept)
     crest = kept.to_series().map(crest_m or {}).astype(float).fillna(waterline + freeboard_m)
     at = tuple(outlets.T)
+    buffer_slope = _buffer_slope_deg(net, labels, kept, flat, waterline, crest, buffer_m, nested)
+    bare = np.isnan(buffer_slope)
+    buffer_slope[bare] = _bank_slope_deg(net, labels, kept[bare])
     table = pd.DataFrame(
         {
             "Asc_km2": catchments.area_km2[at],
             "Lsc_km": catchments.longest_path_km[at],
             "Aws_km2": area[kept],
             "Ssc_deg": catchments.mean_slope_deg[at],
-            "Sb_deg": _buffer_slope_deg(net, labels, kept, flat, waterline, crest, buffer_m, nested),
+            "Sb_deg": buffer_slope,
             "Rsc_m": catchments.max_elevation_m[at] - net.filled_m[at],
             "outlet_row": at[0],
             "outlet_col": at[1],
             "waterline_m": waterline,
             "crest_m": crest,
             "edge_contaminated": net.edge_contaminated[at],
+            "basin": net.flow.subbasins_area(SUB_BASIN_KM2, uparea=net.upstream_area_km2)[0][at],
         },
         index=pd.Index(kept, name="label"),
     )
@@ -161,7 +170,7 @@ def factors_on_network(
 
 
 def _buffer_slope_deg(net, labels, kept, outlets, waterline, crest, buffer_m, nested) -> np.ndarray:
-    """Mean slope of each buffer; NaN for one without a cell (the banks are steeper than the grid can show)."""
+    """Mean slope of each buffer; NaN for one without a cell."""
     if buffer_m is not None:
         size_m = (net.cell_height_m.mean(), net.cell_width_m.mean())
         dry = ~np.isin(labels, kept)
@@ -186,6 +195,19 @@ def _buffer_slope_deg(net, labels, kept, outlets, waterline, crest, buffer_m, ne
         owner = np.where(inside, np.concatenate([[0], kept])[owner], 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return ndimage.sum(net.slope_deg, owner, kept) / ndimage.sum(owner > 0, owner, kept)
+
+
+def _bank_slope_deg(net, labels, wanted) -> list[float]:
+    """Mean slope of the dry cells that touch each water body, corners included."""
+    dry = (labels == 0) & ~np.isnan(net.slope_deg)
+    places = ndimage.find_objects(labels)
+    slopes = []
+    for label in wanted:
+        rows, cols = (slice(max(side.start - 1, 0), side.stop + 1) for side in places[label - 1])
+        body = labels[rows, cols] == label
+        beside = ndimage.binary_dilation(body, np.ones((3, 3))) & dry[rows, cols]
+        slopes.append(net.slope_deg[rows, cols][beside].mean() if beside.any() else np.nan)
+    return slopes
 
 
 def _rasterized(water: gpd.GeoDataFrame, dem) -> tuple[np.ndarray, dict[int, float]]:

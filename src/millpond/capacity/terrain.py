@@ -1,9 +1,10 @@
 """Where water flows on a DEM, and what lies upstream of every cell.
 
 Depressions are filled (Wang and Liu 2006, doi:10.1080/13658810500433453, as pyflwdir has it) and every cell drains to
-the neighbour with the steepest drop (D8; O'Callaghan and Mark 1984, doi:10.1016/S0734-189X(84)80011-0). Then one sweep
-from the divides down gives each cell the aggregates of its catchment, so the cost doesn't grow with the number of
-reservoirs. Distances and areas are those of the ellipsoid where coordinates are geographic.
+the neighbour with the steepest drop (D8; O'Callaghan and Mark 1984, doi:10.1016/S0734-189X(84)80011-0). Flats drain
+away from higher ground and towards lower (Garbrecht and Martz 1997, doi:10.1016/S0022-1694(96)03138-1), as in TauDEM.
+Then one sweep from the divides down gives each cell the aggregates of its catchment, so the cost doesn't grow with the
+number of reservoirs. Distances and areas are those of the ellipsoid where coordinates are geographic.
 """
 
 from dataclasses import dataclass
@@ -19,11 +20,12 @@ from scipy.ndimage import distance_transform_edt
 
 from millpond.capacity.errors import CapacityError
 
-# Codes of the eight directions, counter-clockwise from the east, and the step of each.
-_ROW_STEP = np.array([0, -1, -1, -1, 0, 1, 1, 1])
-_COL_STEP = np.array([1, 1, 0, -1, -1, -1, 0, 1])
-_ESRI = np.array([1, 128, 64, 32, 16, 8, 4, 2], np.uint8)
-_ENCODINGS = {"esri": _ESRI, "taudem": np.arange(1, 9)}
+# The step to each neighbour and the code of its direction: east, north, west, south, then the diagonals. Of equal ways
+# out of a flat the first is taken, so straight ones go first, as in TauDEM.
+_ROW_STEP = np.array([0, -1, 0, 1, -1, -1, 1, 1])
+_COL_STEP = np.array([1, 0, -1, 0, 1, -1, -1, 1])
+_ESRI = np.array([1, 64, 16, 4, 128, 32, 8, 2], np.uint8)
+_ENCODINGS = {"esri": _ESRI, "taudem": np.array([1, 3, 5, 7, 2, 4, 6, 8])}
 _PIT, _NO_DATA = np.uint8(0), np.uint8(247)  # pyflwdir's codes
 
 
@@ -85,7 +87,9 @@ class FlowNetwork:
         elevation = _as_elevation(elevation, nodata)
         crs, width, height = cell_size_m(elevation.shape, transform, crs)
         filled, flooded = pyflwdir.dem.fill_depressions(elevation, nodata=np.nan)
-        codes = _steepest(filled, flooded, width, height, _ROW_STEP, _COL_STEP, _ESRI)
+        codes = _steepest(filled, width, height)
+        flat = (codes == _PIT) & (flooded != _PIT)  # where the flood began, water leaves the grid
+        _drain_flats(codes, filled, flat, width, height)
         return cls._finish(codes, filled, horn_slope_deg(elevation, width, height), width, height, transform, crs)
 
     @classmethod
@@ -318,25 +322,103 @@ def cell_size_m(shape: tuple[int, int], transform: Affine, crs) -> tuple[CRS, np
 
 
 @numba.njit(cache=True)
-def _steepest(filled, flooded, width, height, row_step, col_step, esri):
-    """ESRI codes: to the steepest drop; on filled flats the way that the flood came (`flooded`, pyflwdir's codes)."""
+def _length(k, width, height):
+    """Distance to neighbour k from a cell of this size."""
+    return np.hypot(width, height) if k >= 4 else width if k % 2 == 0 else height
+
+
+@numba.njit(cache=True)
+def _steepest(filled, width, height):
+    """ESRI codes of the steepest drops; `_PIT` without any, `_NO_DATA` where nothing is known."""
     rows, cols = filled.shape
-    codes = flooded.copy()
+    codes = np.full(filled.shape, _NO_DATA)
     for row in range(rows):
-        diagonal = np.hypot(width[row], height[row])
         for col in range(cols):
             if np.isnan(filled[row, col]):
                 continue
+            codes[row, col] = _PIT
             steepest = 0.0
             for k in range(8):
-                r, c = row + row_step[k], col + col_step[k]
+                r, c = row + _ROW_STEP[k], col + _COL_STEP[k]
                 if 0 <= r < rows and 0 <= c < cols and not np.isnan(filled[r, c]):
-                    step = width[row] if k % 4 == 0 else height[row] if k % 4 == 2 else diagonal
-                    drop = (filled[row, col] - filled[r, c]) / step
+                    drop = (filled[row, col] - filled[r, c]) / _length(k, width[row], height[row])
                     if drop > steepest:
                         steepest = drop
-                        codes[row, col] = esri[k]
+                        codes[row, col] = _ESRI[k]
     return codes
+
+
+def _drain_flats(codes, surface, flat, width, height) -> None:
+    """Give the cells of flats a code: down a relief made of the steps to lower ground and those from higher ground.
+
+    The two may cancel. Where they do, the made relief has flats, which drain likewise; each round drains at least the
+    cells next to a way out.
+    """
+    while flat.any():
+        cells = np.flatnonzero(flat)
+        to_lower, from_higher = (_steps(surface, flat, cells, lower) for lower in (True, False))
+        # Unknown outside this flat, so that the next round stays inside it.
+        relief = np.where(flat, to_lower - from_higher, np.nan)
+        flat = _point_down(codes, surface, flat, cells, relief, width, height)
+        surface = relief
+
+
+@numba.njit(cache=True)
+def _steps(surface, flat, cells, lower):
+    """Steps from each cell of a flat to a way out of it, or to the higher ground around it; 0 where there is none."""
+    rows, cols = surface.shape
+    steps = np.zeros(surface.shape, np.int32)
+    queue = np.empty_like(cells)
+    n = 0
+    for cell in cells:
+        row, col = cell // cols, cell % cols
+        for k in range(8):
+            r, c = row + _ROW_STEP[k], col + _COL_STEP[k]
+            if not (0 <= r < rows and 0 <= c < cols):
+                continue
+            rise = surface[r, c] - surface[row, col]
+            if (lower and rise <= 0 and not flat[r, c]) or (not lower and rise > 0):
+                steps[row, col] = 1
+                queue[n] = cell
+                n += 1
+                break
+    i = 0
+    while i < n:
+        row, col = queue[i] // cols, queue[i] % cols
+        i += 1
+        for k in range(8):
+            r, c = row + _ROW_STEP[k], col + _COL_STEP[k]
+            if not (0 <= r < rows and 0 <= c < cols) or steps[r, c] > 0 or not flat[r, c]:
+                continue
+            if surface[r, c] == surface[row, col]:
+                steps[r, c] = steps[row, col] + 1
+                queue[n] = r * cols + c
+                n += 1
+    return steps
+
+
+@numba.njit(cache=True)
+def _point_down(codes, surface, flat, cells, relief, width, height):
+    """Point each cell to a way out of its flat, else to the steepest drop of the relief; what is left stays flat."""
+    rows, cols = surface.shape
+    left = np.zeros(flat.shape, np.bool_)
+    for cell in cells:
+        row, col = cell // cols, cell % cols
+        left[row, col] = True
+        steepest = 0.0
+        for k in range(8):
+            r, c = row + _ROW_STEP[k], col + _COL_STEP[k]
+            if not (0 <= r < rows and 0 <= c < cols):
+                continue
+            way_out = not flat[r, c] and surface[r, c] <= surface[row, col]
+            drop = (relief[row, col] - relief[r, c]) / _length(k, width[row], height[row])
+            if way_out or (flat[r, c] and drop > steepest):
+                steepest = drop
+                codes[row, col] = _ESRI[k]
+                left[row, col] = False
+            if way_out:
+                break
+    return left
 
 
 @numba.njit(cache=True)
