@@ -114,4 +114,4 @@ print(two.idxmax(), bool(two.max() > one.min()), swarm["mape_percent"].idxmin(),
 # Scenario {glue:text}`errata_worst_two`, with two optional factors, errs by {glue:text}`errata_worst_two_mape`, more than scenario
 # {glue:text}`errata_best_one` with one, {glue:text}`errata_best_one_mape` ({numref}`tab-errata-scenarios`). By mean error scenario
 # {glue:text}`errata_best_mape` is the best, by R² scenario {glue:text}`errata_best_r2`, with as many factors. That the relief is called insignificant is
-# [computed in its chapter](../capacity/02_correlations.ipynb). The abstract counts 111 measured reservoirs, the text 12 and 89.
+# [computed in its chapter](../capacity/03_correlations.ipynb). The abstract counts 111 measured reservoirs, the text 12 and 89.

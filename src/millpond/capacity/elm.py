@@ -255,16 +255,17 @@ def output_weights(hidden: np.ndarray, y: np.ndarray, alpha: float = 0.0) -> np.
 
     Parameters
     ----------
-    hidden : (n_hidden, n_samples) array
+    hidden : (..., n_hidden, n_samples) array
+        Of one layer or of many.
     y : (n_samples,) array
     alpha : float
 
     Returns
     -------
-    (n_hidden,) array
+    (..., n_hidden) array
     """
     u, s, vt, gain = _decompose(hidden, alpha)
-    return (gain * s * (y @ u)) @ vt
+    return ((gain * s * (y @ u))[..., None, :] @ vt)[..., 0, :]
 
 
 def layer_fitness(hidden: np.ndarray, y: np.ndarray, alpha: float = 0.0, fitness: str = "press") -> np.ndarray:

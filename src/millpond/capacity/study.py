@@ -7,16 +7,24 @@ import numpy as np
 import pandas as pd
 import rasterio
 from scipy import stats
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GroupKFold, GroupShuffleSplit, train_test_split
 from sklearn.utils import resample
 
 from millpond import datasets
 from millpond.capacity.baselines import PowerLawRegressor
 from millpond.capacity.errors import CapacityError
-from millpond.capacity.factors import FACTORS
-from millpond.capacity.inventory import read_nid
-from millpond.capacity.samples import TERRAINS, read_terrain, virtual_reservoirs
-from millpond.capacity.scenarios import MODELS, fit_and_estimate, scenarios, scores
+from millpond.capacity.factors import FACTORS, SMALL_CAPACITY_1E6_M3
+from millpond.capacity.inventory import read_ceara, read_nid
+from millpond.capacity.samples import (
+    N_REFERENCE,
+    N_TARGET_KNOWN,
+    TERRAINS,
+    TwoAreas,
+    read_terrain,
+    two_areas,
+    virtual_reservoirs,
+)
+from millpond.capacity.scenarios import HONEST, PEEKING, fit_and_estimate, scenarios, scores
 from millpond.capacity.terrain import FlowNetwork
 from millpond.experiment import run_grid
 
@@ -31,7 +39,18 @@ FEATURES = {
 REFERENCE, TARGETS = "VA", ("KY", "TN", "NH")
 """States of the transfer: from hilly Virginia to two hilly neighbours, and to New Hampshire farther away."""
 
-N_MEASURED = 101
+CEARA = "Ceará"
+
+TRANSFERS = (
+    ("jacksboro, east", "jacksboro, west"),
+    *((reference, target) for reference in TERRAINS for target in TERRAINS),
+)
+"""Reference and target. From a terrain to itself: estimated by folds of whole sub-basins."""
+
+SPLITS = ("random", "by sub-basin")
+"""As in the study, and so that no sub-basin lies on both sides."""
+
+N_MEASURED = N_REFERENCE + N_TARGET_KNOWN
 """Reservoirs of known capacity in the study: 12 in its target basin and 89 in its reference basin."""
 
 _CORRELATIONS = {"kendall": stats.kendalltau, "spearman": stats.spearmanr, "pearson": stats.pearsonr}
@@ -46,10 +65,9 @@ def run(
     ----------
     profile : "quick" or "full"
         `quick` takes the bundled terrain and three sets of dams, `full` every terrain of the data root, twenty sets,
-        the comparison with TauDEM, and the real dams of the United States.
+        all models and splits, the comparison with TauDEM, and the real dams of the United States and of Ceará.
     store : path
-        Folder for the archives `correlation` and, at `full`, `scenarios`, `taudem`, `nid_cleaning`,
-        `nid_splits`, `nid_transfer`.
+        Folder for the archives: `correlation`, and at `full` those of `_full_grids`.
     workers, scheduler, retry_failed
         As in `millpond.experiment.run_grid`.
 
@@ -60,49 +78,78 @@ def run(
     if profile not in PROFILES:
         raise CapacityError(f"profile {profile!r} found, one of {', '.join(PROFILES)} expected.")
     full = profile == "full"
-    common = {"workers": workers, "scheduler": scheduler, "retry_failed": retry_failed}
-    done = {
-        "correlation": run_grid(
+    grids = {
+        "correlation": (
             correlate,
             [{"terrain": name, "n": N_MEASURED} for name in (TERRAINS if full else ["jacksboro"])],
-            seeds=20 if full else 3,
-            store=Path(store) / "correlation",
-            what="Correlation of capacity and terrain factors of virtual reservoirs",
-            **common,
+            20 if full else 3,
+            "Correlation of capacity and terrain factors of virtual reservoirs",
         )
     }
     if full:
-        for name, function, cases, seeds, what in (
-            (
-                "scenarios",
-                score_scenario,
-                [{"scenario": number, "model": model} for number in scenarios() for model in MODELS],
-                30,
-                "Eight scenarios and eight models on virtual reservoirs, random 80/20 splits",
-            ),
-            ("taudem", compare_with_taudem, [{}], 1, "Flow network against TauDEM's"),
-            ("nid_cleaning", clean_nid, [{}], 1, "Rules by which the National Inventory of Dams was cleaned"),
-            (
-                "nid_splits",
-                fit_split,
-                [
-                    {"features": features, "state": state}
-                    for features in FEATURES
-                    for state in ("all", REFERENCE, *TARGETS)
-                ],
-                50,
-                "Power law on real dams, random 80/20 splits",
-            ),
-            (
-                "nid_transfer",
-                fit_transfer,
-                [{"features": features, "target": target} for features in FEATURES for target in TARGETS],
-                200,
-                "Power law from Virginia's dams to another state's, both resampled",
-            ),
-        ):
-            done[name] = run_grid(function, cases, seeds, Path(store) / name, what=what, **common)
-    return done
+        grids |= _full_grids()
+    return {
+        name: run_grid(
+            function,
+            cases,
+            seeds,
+            Path(store) / name,
+            what=what,
+            workers=workers,
+            scheduler=scheduler,
+            retry_failed=retry_failed,
+        )
+        for name, (function, cases, seeds, what) in grids.items()
+    }
+
+
+def _full_grids() -> dict[str, tuple]:
+    """By archive: function, cases, number of seeds, and what it is, in words; short ones first."""
+    on_real_dams = [
+        {"features": features, "state": state} for features in FEATURES for state in ("all", REFERENCE, *TARGETS)
+    ]
+    to_states = [{"features": features, "target": target} for features in FEATURES for target in TARGETS]
+    return {
+        "taudem": (compare_with_taudem, [{}], 1, "Flow network against TauDEM's"),
+        "nid_cleaning": (clean_nid, [{}], 1, "Rules by which the National Inventory of Dams was cleaned"),
+        "ceara_cleaning": (clean_ceara, [{}], 1, "Rules by which the curves of Ceará were cleaned"),
+        "real_splits": (
+            fit_split,
+            [*on_real_dams, {"features": "surface", "state": CEARA}],
+            50,
+            "Power law on real dams, random 80/20 splits",
+        ),
+        "real_transfer": (
+            fit_transfer,
+            [*to_states, {"features": "surface", "target": CEARA}],
+            200,
+            "Power law from Virginia's dams to those of other places, both resampled",
+        ),
+        "transfer": (
+            score_transfer,
+            [{"reference": r, "target": t, "model": m} for r, t in TRANSFERS for m in HONEST],
+            20,
+            "Models of one area or terrain applied to another, virtual reservoirs",
+        ),
+        "leak": (
+            score_scenario,
+            [{"scenario": 5, "model": model, "split": split} for model in HONEST for split in SPLITS],
+            100,
+            "Random splits against splits that keep sub-basins together, virtual reservoirs",
+        ),
+        "peeking": (
+            score_scenario,
+            [{"scenario": n, "model": m} for n in scenarios() for m in (*PEEKING, "PSO-ELM on training error")],
+            50,
+            "Eight scenarios and models that look at the calibration part, or at the training error alone",
+        ),
+        "scenarios": (
+            score_scenario,
+            [{"scenario": n, "model": m} for n in scenarios() for m in HONEST if m != "PSO-ELM on training error"],
+            200,
+            "Eight scenarios and six models on virtual reservoirs, random 80/20 splits",
+        ),
+    }
 
 
 @cache
@@ -143,23 +190,43 @@ def dams() -> tuple[pd.DataFrame, pd.DataFrame]:
     return read_nid(datasets.path("nid"))
 
 
+@cache
+def dams_of_ceara() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Small surveyed reservoirs of Ceará, and the rules of their cleaning (`millpond.capacity.inventory.read_ceara`).
+
+    Their surface is that on the curve at the capacity, so they are full; catchments and most heights are unknown.
+    """
+    _, reservoirs, cleaning = read_ceara(datasets.path("ceara"))
+    return reservoirs[reservoirs["capacity_1e6_m3"].between(*SMALL_CAPACITY_1E6_M3)], cleaning
+
+
 def clean_nid(seed: int = 0) -> list[dict]:
     """`rule`, `rows_removed`, `rows_left` (nothing here is random)."""
     return dams()[1].to_dict("records")
 
 
-def fit_split(features: str, state: str, seed: int) -> dict:
-    """Fit the power law on 80 % of the dams of a state (or "all") and score it on the others."""
+def clean_ceara(seed: int = 0) -> list[dict]:
+    """`rule`, `table`, `rows_removed`, `rows_changed`, `rows_left`, `reservoirs_left` (nothing here is random)."""
+    return dams_of_ceara()[1].to_dict("records")
+
+
+def real_dams(place: str) -> pd.DataFrame:
+    """Real dams of a state, of "all" states, or of `CEARA`."""
+    if place == CEARA:
+        return dams_of_ceara()[0]
     known, _ = dams()
-    known = known if state == "all" else known[known["state"] == state]
-    train, test = train_test_split(known, test_size=0.2, random_state=seed)
+    return known if place == "all" else known[known["state"] == place]
+
+
+def fit_split(features: str, state: str, seed: int) -> dict:
+    """Fit the power law on 80 % of the dams of a place (as in `real_dams`) and score it on the others."""
+    train, test = train_test_split(real_dams(state), test_size=0.2, random_state=seed)
     return score_power_law(train, test, FEATURES[features])
 
 
 def fit_transfer(features: str, target: str, seed: int) -> dict:
-    """Fit the power law on Virginia's dams and score it on another state's, both drawn anew with replacement."""
-    known, _ = dams()
-    reference, other = (resample(known[known["state"] == state], random_state=seed) for state in (REFERENCE, target))
+    """Fit the power law on Virginia's dams and score it on those of a place, both drawn anew with replacement."""
+    reference, other = (resample(real_dams(place), random_state=seed) for place in (REFERENCE, target))
     return score_power_law(reference, other, FEATURES[features])
 
 
@@ -179,10 +246,59 @@ def score_power_law(train: pd.DataFrame, test: pd.DataFrame, features: list[str]
 @cache
 def reservoir_set(number: int) -> pd.DataFrame:
     """`N_MEASURED` virtual reservoirs on the bundled hills; each number is another set."""
-    return virtual_reservoirs(*network("jacksboro"), N_MEASURED, random_state=number)[0]
+    return _terrain_set("jacksboro", number)
 
 
-def score_scenario(scenario: int, model: str, seed: int) -> dict:
+@cache
+def areas(seed: int) -> TwoAreas:
+    """The study's two areas on the bundled hills (`millpond.capacity.samples.two_areas`)."""
+    return two_areas(*network("jacksboro"), random_state=seed)
+
+
+def score_transfer(reference: str, target: str, model: str, seed: int) -> list[dict]:
+    """Fit a model on the reservoirs of one place, with the study's best factors, and score it on those of another.
+
+    Parameters
+    ----------
+    reference, target : str
+        As in `TRANSFERS`.
+    model : str
+        One of `millpond.capacity.scenarios.HONEST`.
+    seed : int
+        Of dams and model.
+
+    Returns
+    -------
+    list of dict
+        `n_train`, `n_test` and `millpond.capacity.scenarios.scores`, a row for each `scored_on`: "all" reservoirs of
+        the target and, in the study's setting, as few as it had ("known").
+    """
+    features = scenarios()[5]
+    if reference == "jacksboro, east":
+        train, test, _ = areas(seed)
+        parts = {"known": test["known"].to_numpy(), "all": np.ones(len(test), bool)}
+    else:
+        train, test = (_terrain_set(name, seed) for name in (reference, target))
+        parts = {"all": np.ones(len(test), bool)}
+    if reference == target:
+        estimated = np.empty(len(test))
+        for inside, outside in GroupKFold(5, shuffle=True, random_state=seed).split(test, groups=test["basin"]):
+            estimated[outside] = fit_and_estimate(model, test.iloc[inside], test.iloc[outside], features, seed)
+    else:
+        estimated = fit_and_estimate(model, train, test, features, seed)
+    true = test["capacity_1e6_m3"].to_numpy()
+    return [
+        {"scored_on": name, "n_train": len(train), "n_test": int(part.sum())} | scores(true[part], estimated[part])
+        for name, part in parts.items()
+    ]
+
+
+@cache
+def _terrain_set(terrain: str, seed: int) -> pd.DataFrame:
+    return virtual_reservoirs(*network(terrain), N_MEASURED, random_state=seed)[0]
+
+
+def score_scenario(scenario: int, model: str, seed: int, split: str = "random") -> dict:
     """Fit a model on 80 % of a set of virtual reservoirs and score it on the calibration part.
 
     Parameters
@@ -193,8 +309,15 @@ def score_scenario(scenario: int, model: str, seed: int) -> dict:
         One of `millpond.capacity.scenarios.MODELS`.
     seed : int
         Of split and model; the set of reservoirs changes with every tenth seed.
+    split : str
+        One of `SPLITS`.
     """
-    train, test = train_test_split(reservoir_set(seed // 10), test_size=0.2, random_state=seed)
+    reservoirs = reservoir_set(seed // 10)
+    if split == "random":
+        train, test = train_test_split(reservoirs, test_size=0.2, random_state=seed)
+    else:
+        by_basin = GroupShuffleSplit(1, test_size=0.2, random_state=seed)
+        train, test = (reservoirs.iloc[i] for i in next(by_basin.split(reservoirs, groups=reservoirs["basin"])))
     estimated = fit_and_estimate(model, train, test, scenarios()[scenario], random_state=seed)
     return {"n_train": len(train), "n_test": len(test)} | scores(test["capacity_1e6_m3"].to_numpy(), estimated)
 

@@ -16,7 +16,7 @@
 # virtual reservoirs on three real terrains, many times, and look once more at the study's own numbers.
 #
 # **You will learn** how much a correlation from a hundred reservoirs varies, and which of the study's correlations return without
-# any hydrology. **You need** [the chapter before](01_terrain.ipynb). **It runs** in under half a minute on two cores.
+# any hydrology. **You need** [the chapter before](02_terrain.ipynb). **It runs** in under half a minute on two cores.
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt

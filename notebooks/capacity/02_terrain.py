@@ -301,7 +301,7 @@ print(closer, kept["gamma"] >= kept["exponential"])
 # ## What this chapter cannot say
 #
 # - The dams are virtual. Nobody sized them to a catchment or chose a good site, so what ties a real dam to its catchment
-#   is missing here: compare the weak role of $A_{sc}$ in the [next chapter](02_correlations.ipynb).
+#   is missing here: compare the weak role of $A_{sc}$ in the [next chapter](03_correlations.ipynb).
 # - The DEM shows the empty valley. A real DEM shows the water surface of the day it was flown.
 # - The buffer needs the crest. Here it is known; for a real reservoir `freeboard_m` assumes one.
 #

@@ -16,7 +16,7 @@
 # mostly by far. We repeat the comparison on virtual reservoirs, many times, with what needs no network beside it.
 #
 # **You will learn** what an ELM and a swarm do, how to compare models without fooling oneself, and how large the error is if one
-# does. **You need** [the factors](01_terrain.ipynb). **It runs** in under half a minute on two cores.
+# does. **You need** [the factors](02_terrain.ipynb). **It runs** in under half a minute on two cores.
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
