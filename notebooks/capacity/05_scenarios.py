@@ -22,21 +22,19 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from myst_nb import glue
-from sklearn.compose import TransformedTargetRegressor
+from scipy import stats
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from millpond import plots, published
 from millpond.capacity import ELMRegressor, PSOELMRegressor
-from millpond.capacity.scenarios import MODELS, N_DRAWS, scenarios, scores
+from millpond.capacity.scenarios import HONEST, N_DRAWS, N_HIDDEN_PEEKING, OUTLIER_FACTOR, PEEKING, on_logs, scenarios, scores
 from millpond.capacity.study import reservoir_set
 from millpond.experiment import load_runs, results_dir
 
 plots.use_style()
-CHEAT = MODELS[-1]
-HONEST = MODELS[:-1]
+ARCHIVE = results_dir() / "capacity" / "full"
 
 # %% [markdown]
 # ## The models
@@ -72,17 +70,13 @@ features = scenarios()[5]  # the study's best: all factors but the relief
 train, test = train_test_split(reservoirs, test_size=0.2, random_state=0)
 
 
-def on_logs(model):
-    inputs = make_pipeline(FunctionTransformer(np.log), StandardScaler(), model)
-    return TransformedTargetRegressor(inputs, func=np.log, inverse_func=np.exp)
-
-
-live = {}
+machines, live = {}, {}
 for name, model in {
     "ELM": ELMRegressor(n_hidden=10, random_state=0),
     "PSO-ELM": PSOELMRegressor(n_hidden=10, fitness="press", random_state=0),
 }.items():
     fitted = on_logs(model).fit(train[features], train["capacity_1e6_m3"])
+    machines[name] = fitted.regressor_[-1]
     live[name] = {part: fitted.predict(rows[features]) for part, rows in (("training", train), ("calibration", test))}
 
 # %% tags=["remove-cell", "nbval-check-output"]
@@ -104,6 +98,32 @@ axes[0].legend()
 glue("fig-scenarios-scatter", fig)
 plt.close(fig)
 
+search = machines["PSO-ELM"].swarm_
+steps = [
+    "factors and capacities of the training part",
+    "draw particles: weights and biases",
+    "output weights of each, by least squares",
+    "fitness of each: leave-one-out error",
+    "own best and best of all",
+    "velocity and position, eq. (2)",
+]
+fig, (chart, ax) = plt.subplots(1, 2, figsize=(7.5, 4), width_ratios=[1.15, 1])
+for i, step in enumerate(steps):
+    chart.add_patch(FancyBboxPatch((0.03, 5 - i + 0.2), 0.8, 0.6, boxstyle="round,pad=0.02", fc="#DDE8F4", ec="#4477AA"))
+    chart.text(0.43, 5 - i + 0.5, step, ha="center", va="center", fontsize=8.5)
+    if i:
+        chart.add_patch(FancyArrowPatch((0.43, 6 - i + 0.2), (0.43, 5 - i + 0.8), arrowstyle="-|>", mutation_scale=10))
+chart.add_patch(FancyArrowPatch((0.85, 0.5), (0.85, 3.5), arrowstyle="-|>", mutation_scale=10, connectionstyle="arc3,rad=0.6"))
+chart.text(1.04, 2, "until the last iteration", rotation=90, ha="center", va="center", fontsize=8.5)
+chart.set_xlim(0, 1.1)
+chart.set_ylim(0, 6)
+chart.set_axis_off()
+ax.plot(search.history, color="#D55E00")
+ax.set_xlabel("iteration")
+ax.set_ylabel("leave-one-out error of the best (log capacity)")
+glue("fig-scenarios-search", fig)
+plt.close(fig)
+
 # %% tags=["remove-cell", "nbval-check-output"]
 on_training = {
     name: scores(train["capacity_1e6_m3"].to_numpy(), parts["training"])["r2_log"] for name, parts in live.items()
@@ -115,6 +135,13 @@ print(len(train), len(test), on_training["PSO-ELM"] > on_training["ELM"])
 print(bool(on_training["PSO-ELM"] > on_calibration["PSO-ELM"]))
 
 # %% [markdown]
+# ```{glue:figure} fig-scenarios-search
+# :name: fig-scenarios-search
+# :alt: Left, six steps from the factors through particles, output weights, fitness and best positions to the update, which leads back to the output weights. Right, the best error falls steeply at first, then ever more slowly.
+#
+# Simulated dams on real terrain: the steps of PSO-ELM (counterpart of the study's Fig. 5), and the error of the best particle in the live search.
+# ```
+#
 # ```{glue:figure} fig-scenarios-scatter
 # :name: fig-scenarios-scatter
 # :alt: Estimated against true capacity for ELM and PSO-ELM. Training points hug the diagonal more closely with the swarm; calibration points do not.
@@ -122,7 +149,8 @@ print(bool(on_training["PSO-ELM"] > on_calibration["PSO-ELM"]))
 # Simulated dams on real terrain: estimates of one split with ten hidden neurons (counterpart of the study's Fig. 8).
 # ```
 #
-# The swarm fits the training part better ({numref}`fig-scenarios-scatter`). Does that carry over to reservoirs that it has not seen?
+# {numref}`fig-scenarios-search` retraces the search, and {numref}`fig-scenarios-scatter` shows what it is good for: the swarm fits the
+# training part better. Does that carry over to reservoirs that it has not seen?
 #
 # ## Many splits, eight scenarios
 #

@@ -128,7 +128,7 @@ def _estimator(model: str, random_state: int) -> BaseEstimator:
         "PSO-ELM on training error": (PSOELMRegressor(fitness="training", random_state=random_state), "n_hidden"),
     }
     if model == "random forest":
-        return _on_logs(RandomForestRegressor(200, random_state=random_state))
+        return on_logs(RandomForestRegressor(200, random_state=random_state))
     if model not in regressors:
         raise CapacityError(f"model {model!r} found, one of {', '.join(MODELS)} expected.")
     regressor, parameter = regressors[model]
@@ -136,14 +136,15 @@ def _estimator(model: str, random_state: int) -> BaseEstimator:
     choices = [(hidden,) if parameter == "hidden_layer_sizes" else hidden for hidden in HIDDEN]
     folds = GroupKFold(3, shuffle=True, random_state=random_state)
     return GridSearchCV(
-        _on_logs(regressor),
+        on_logs(regressor),
         {f"regressor__{last_step}__{parameter}": choices},
         cv=folds,
         scoring="neg_mean_absolute_percentage_error",
     )
 
 
-def _on_logs(regressor: BaseEstimator) -> TransformedTargetRegressor:
+def on_logs(regressor: BaseEstimator) -> TransformedTargetRegressor:
+    """A regressor that sees standardized logarithms of the factors and the logarithm of the capacity."""
     inputs = make_pipeline(FunctionTransformer(np.log), StandardScaler(), regressor)
     return TransformedTargetRegressor(inputs, func=np.log, inverse_func=np.exp)
 
@@ -152,7 +153,7 @@ def _chosen_on_calibration_part(x, y, x_test, y_test, random_state: int) -> np.n
     """Of many random hidden layers the one that fits the calibration part best."""
     best, smallest = None, np.inf
     for draw in range(N_DRAWS):
-        model = clone(_on_logs(ELMRegressor(N_HIDDEN_PEEKING, random_state=random_state * N_DRAWS + draw)))
+        model = clone(on_logs(ELMRegressor(N_HIDDEN_PEEKING, random_state=random_state * N_DRAWS + draw)))
         estimated = model.fit(x, y).predict(x_test)
         error = np.abs(estimated / y_test - 1).mean()
         if error < smallest:

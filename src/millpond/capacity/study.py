@@ -270,8 +270,9 @@ def score_transfer(reference: str, target: str, model: str, seed: int) -> list[d
     Returns
     -------
     list of dict
-        `n_train`, `n_test` and `millpond.capacity.scenarios.scores`, a row for each `scored_on`: "all" reservoirs of
-        the target and, in the study's setting, as few as it had ("known").
+        `n_train` (reservoirs of the reference; four fifths of them at a time where it is the target), `n_test` and
+        `millpond.capacity.scenarios.scores`, a row for each `scored_on`: "all" reservoirs of the target and, in the
+        study's setting, as few as it had ("known").
     """
     features = scenarios()[5]
     if reference == "jacksboro, east":
