@@ -73,3 +73,9 @@ def table(frame: pd.DataFrame):
     looks_numeric = frame.map(lambda cell: any(c.isdigit() for c in str(cell)[:2])).all()
     align = ["right" if numeric else "left" for numeric in looks_numeric]
     return Markdown(frame.to_markdown(index=False, disable_numparse=True, colalign=align))
+
+
+def median_and_range(values: pd.Series, form: str = "{:.0f}") -> str:
+    """ "median (from to)" of repeated runs, where the range holds 95 % of them."""
+    low, high = values.quantile([0.025, 0.975])
+    return f"{form.format(values.median())} ({form.format(low)} to {form.format(high)})"

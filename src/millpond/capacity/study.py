@@ -24,7 +24,7 @@ from millpond.capacity.samples import (
     two_areas,
     virtual_reservoirs,
 )
-from millpond.capacity.scenarios import HONEST, PEEKING, fit_and_estimate, scenarios, scores
+from millpond.capacity.scenarios import COMPARED, ON_TRAINING_ERROR, PEEKING, fit_and_estimate, scenarios, scores
 from millpond.capacity.terrain import FlowNetwork
 from millpond.experiment import run_grid
 
@@ -127,25 +127,25 @@ def _full_grids() -> dict[str, tuple]:
         ),
         "transfer": (
             score_transfer,
-            [{"reference": r, "target": t, "model": m} for r, t in TRANSFERS for m in HONEST],
-            20,
+            [{"reference": r, "target": t, "model": m} for r, t in TRANSFERS for m in COMPARED],
+            10,
             "Models of one area or terrain applied to another, virtual reservoirs",
         ),
         "leak": (
             score_scenario,
-            [{"scenario": 5, "model": model, "split": split} for model in HONEST for split in SPLITS],
+            [{"scenario": 5, "model": model, "split": split} for model in COMPARED for split in SPLITS],
             100,
             "Random splits against splits that keep sub-basins together, virtual reservoirs",
         ),
         "peeking": (
             score_scenario,
-            [{"scenario": n, "model": m} for n in scenarios() for m in (*PEEKING, "PSO-ELM on training error")],
+            [{"scenario": n, "model": m} for n in scenarios() for m in (*PEEKING, ON_TRAINING_ERROR)],
             50,
             "Eight scenarios and models that look at the calibration part, or at the training error alone",
         ),
         "scenarios": (
             score_scenario,
-            [{"scenario": n, "model": m} for n in scenarios() for m in HONEST if m != "PSO-ELM on training error"],
+            [{"scenario": n, "model": m} for n in scenarios() for m in COMPARED],
             200,
             "Eight scenarios and six models on virtual reservoirs, random 80/20 splits",
         ),
@@ -263,7 +263,7 @@ def score_transfer(reference: str, target: str, model: str, seed: int) -> list[d
     reference, target : str
         As in `TRANSFERS`.
     model : str
-        One of `millpond.capacity.scenarios.HONEST`.
+        One of `millpond.capacity.scenarios.COMPARED`.
     seed : int
         Of dams and model.
 
