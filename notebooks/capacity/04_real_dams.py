@@ -296,7 +296,8 @@ plt.close(fig)
 #
 # Virginia's law has an R² of the logs of {glue:text}`dams_ceara_log` there and a mean error of {glue:text}`dams_ceara_mape`; a law of Ceará's own has
 # {glue:text}`dams_ceara_own_log` and {glue:text}`dams_ceara_own_mape` ({numref}`fig-dams-ceara`). The sum of the estimates is
-# {glue:text}`dams_ceara_total` times the truth. Part of any gap is a definition: the American figures are normal storage, the Brazilian ones full capacity.
+# {glue:text}`dams_ceara_total` times the truth. The scale fails again, and the other way: water there is deeper for its surface
+# than in Virginia, or Virginia's line is too flat for large surfaces, since its dams were selected by their capacity.
 #
 # ## What this chapter cannot say
 #
