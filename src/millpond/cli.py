@@ -21,7 +21,10 @@ from millpond.errors import MillpondError
 STUDIES = {"normalization": "millpond.normalization.study", "capacity": "millpond.capacity.study"}
 """Modules with `run(profile, store, workers, scheduler)` and the names of their `PROFILES`."""
 
-ROOMS = {"normalize": ("millpond.normalization.commands", "Normalize your own images.")}
+ROOMS = {
+    "normalize": ("millpond.normalization.commands", "Normalize your own images."),
+    "capacity": ("millpond.capacity.commands", "Estimate the capacity of your own reservoirs."),
+}
 """Verbs that a study's room brings: a module with a typer `app`, and the line that the help shows."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)

@@ -66,7 +66,7 @@ def reservoir_factors(
                 check_same_grid(dem, raster)
                 labels, areas_km2 = raster.read()[0], None
         elif isinstance(water, gpd.GeoDataFrame):
-            labels, areas_km2 = _rasterized(water, dem)
+            labels, areas_km2 = rasterized(water, dem)
         else:
             labels, areas_km2 = np.asarray(water), None
         net = FlowNetwork.from_dem(elevation, transform=dem.transform, crs=dem.crs, nodata=dem.nodata)
@@ -210,8 +210,14 @@ def _bank_slope_deg(net, labels, wanted) -> list[float]:
     return slopes
 
 
-def _rasterized(water: gpd.GeoDataFrame, dem) -> tuple[np.ndarray, dict[int, float]]:
-    """Labels of polygons on the DEM's grid, and their areas."""
+def rasterized(water: gpd.GeoDataFrame, dem) -> tuple[np.ndarray, dict[int, float]]:
+    """Labels of polygons on the DEM's grid, from 1 in their order, and their true areas in km2.
+
+    Raises
+    ------
+    CapacityError
+        If the coordinate reference systems differ.
+    """
     if water.crs is None or water.crs != dem.crs:
         raise CapacityError(
             f"water in {water.crs} found, {dem.crs} as of the DEM expected. Reproject it: water.to_crs(dem.crs)."

@@ -117,12 +117,13 @@ def fit_and_estimate(
     with warnings.catch_warnings():
         # The archive's scores tell whether a network has learned; that its optimizer could go on is no news.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        estimator = _estimator(model, random_state)
+        estimator = unfitted(model, random_state)
         grouped = {"groups": train["basin"]} if isinstance(estimator, GridSearchCV) else {}
         return estimator.fit(x, y, **grouped).predict(test[features])
 
 
-def _estimator(model: str, random_state: int) -> BaseEstimator:
+def unfitted(model: str, random_state: int) -> BaseEstimator:
+    """A network of `MODELS` with the search for its number of neurons (to be fitted with `groups`), or a forest."""
     regressors = {
         "ANN": (MLPRegressor(solver="lbfgs", random_state=random_state), "hidden_layer_sizes"),
         "ELM": (ELMRegressor(random_state=random_state), "n_hidden"),

@@ -13,6 +13,7 @@ from sklearn.utils import resample
 from millpond import datasets
 from millpond.capacity.baselines import PowerLawRegressor
 from millpond.capacity.errors import CapacityError
+from millpond.capacity.estimation import fit_capacity_model
 from millpond.capacity.factors import FACTORS, SMALL_CAPACITY_1E6_M3
 from millpond.capacity.inventory import read_ceara, read_nid
 from millpond.capacity.samples import (
@@ -46,6 +47,16 @@ TRANSFERS = (
     *((reference, target) for reference in TERRAINS for target in TERRAINS),
 )
 """Reference and target. From a terrain to itself: estimated by folds of whole sub-basins."""
+
+TRAINED_ON = ("both areas", "reference area", "another terrain")
+"""Whose reservoirs give the intervals for those of the target area."""
+
+WITH_INTERVALS = {
+    "PSO-ELM": {"model": "PSO-ELM"},
+    "power law": {"model": "power law"},
+    "power law on Aws": {"model": "power law", "features": ["Aws_km2"]},
+}
+"""Arguments of `millpond.capacity.estimation.fit_capacity_model`."""
 
 SPLITS = ("random", "by sub-basin")
 """As in the study, and so that no sub-basin lies on both sides."""
@@ -130,6 +141,12 @@ def _full_grids() -> dict[str, tuple]:
             [{"reference": r, "target": t, "model": m} for r, t in TRANSFERS for m in COMPARED],
             10,
             "Models of one area or terrain applied to another, virtual reservoirs",
+        ),
+        "intervals": (
+            score_intervals,
+            [{"trained_on": part, "model": model} for part in TRAINED_ON for model in WITH_INTERVALS],
+            10,
+            "Intervals of 90 % for reservoirs that no model saw, virtual reservoirs",
         ),
         "leak": (
             score_scenario,
@@ -292,6 +309,49 @@ def score_transfer(reference: str, target: str, model: str, seed: int) -> list[d
         {"scored_on": name, "n_train": len(train), "n_test": int(part.sum())} | scores(true[part], estimated[part])
         for name, part in parts.items()
     ]
+
+
+def score_intervals(trained_on: str, model: str, seed: int) -> dict:
+    """Estimate the unmeasured reservoirs of the target area with intervals, and look at the truth.
+
+    Parameters
+    ----------
+    trained_on : str
+        One of `TRAINED_ON`: the measured reservoirs of both areas, those of the reference area, or as many of Big
+        Tujunga.
+    model : str
+        One of `WITH_INTERVALS`.
+    seed : int
+
+    Returns
+    -------
+    dict
+        `n_train`, `n_test`, `millpond.capacity.scenarios.scores`; `coverage`, the share of truths inside their
+        interval, and `coverage_inside`, that among reservoirs that don't extrapolate; `extrapolating`, the share that
+        does; `width_ratio`, median of upper over lower bound; `smallest_1e6_m3`, `largest_1e6_m3` of the estimates.
+    """
+    reference, target, _ = areas(seed)
+    known, unmeasured = target[target["known"]], target[~target["known"]]
+    train = {
+        "both areas": lambda: pd.concat([reference, known]),
+        "reference area": lambda: reference,
+        "another terrain": lambda: _terrain_set("bigtujunga", seed),
+    }[trained_on]()
+    fitted = fit_capacity_model(train, groups=train["basin"], n_folds=5, random_state=seed, **WITH_INTERVALS[model])
+    estimates = fitted.estimate(unmeasured)
+    true = unmeasured["capacity_1e6_m3"]
+    inside = true.between(estimates["low_1e6_m3"], estimates["high_1e6_m3"])
+    within_range = estimates["extrapolates"] == ""
+    return {
+        "n_train": len(train),
+        "n_test": len(unmeasured),
+        "coverage": float(inside.mean()),
+        "coverage_inside": float(inside[within_range].mean()),
+        "extrapolating": float(1 - within_range.mean()),
+        "width_ratio": float((estimates["high_1e6_m3"] / estimates["low_1e6_m3"]).median()),
+        "smallest_1e6_m3": float(estimates["capacity_1e6_m3"].min()),
+        "largest_1e6_m3": float(estimates["capacity_1e6_m3"].max()),
+    } | scores(true.to_numpy(), estimates["capacity_1e6_m3"].to_numpy())
 
 
 @cache

@@ -1,0 +1,314 @@
+"""`millpond capacity`: from an image and a DEM to the capacity of your own reservoirs, and how sure that is."""
+
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="File to write: .csv, .gpkg or .geojson.")]
+Reservoirs = Annotated[Path, typer.Argument(help="Table written by `factors`, or like it: .csv, .gpkg, .geojson.")]
+
+PICTURES = (".png",)
+
+
+@app.callback(invoke_without_command=True)
+def _capacity(context: typer.Context) -> None:
+    """Estimate the capacity of small reservoirs."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def water(
+    image: Annotated[list[Path], typer.Argument(help="One scene: one file, or one file a band.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .gpkg or .geojson.")],
+    method: Annotated[str, typer.Option(help="otsu (threshold of an index) or classify (training polygons).")] = "otsu",
+    green: Annotated[str, typer.Option(help="Name of the green band.")] = "B03",
+    infrared: Annotated[str, typer.Option(help="Name of the near or short-wave infrared band.")] = "B08",
+    threshold: Annotated[float | None, typer.Option(help="Water is where the index is above; default: Otsu's.")] = None,
+    training: Annotated[
+        Path | None, typer.Option(help="Polygons with a column land_use, one of whose classes is water.")
+    ] = None,
+    names: Annotated[
+        str | None, typer.Option(help="Names for the bands of a file that carries none, separated by commas.")
+    ] = None,
+    scaling: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the digital numbers: sentinel-2, sentinel-2-with-offset or landsat-collection-2; "
+            "default: what the file says."
+        ),
+    ] = None,
+    dem: Annotated[Path | None, typer.Option(help="DEM, to remove water that is mountain shadow.")] = None,
+    sun_azimuth: Annotated[float | None, typer.Option(help="Degrees clockwise from north.")] = None,
+    sun_elevation: Annotated[float | None, typer.Option(help="Degrees above the horizon.")] = None,
+) -> None:
+    """Outline the water bodies of an IMAGE."""
+    from millpond.capacity.errors import CapacityError
+    from millpond.capacity.factors import SMALLEST_WATER_KM2
+    from millpond.capacity.tables import VECTORS, check_crs, encoded, writing
+    from millpond.capacity.water import polygons_of, reflectance, water_by_index
+    from millpond.raster import open_raster
+
+    if method not in ("otsu", "classify") or (method == "classify") != (training is not None):
+        raise typer.BadParameter("the method is otsu, or classify together with --training.")
+    if len({dem is None, sun_azimuth is None, sun_elevation is None}) > 1:
+        raise typer.BadParameter("mountain shadow needs all of --dem, --sun-azimuth and --sun-elevation.")
+    with (
+        writing((out, VECTORS[:2]), inputs=[*image, training, dem]) as (unfinished,),
+        open_raster(
+            image if len(image) > 1 else image[0],
+            (green, infrared) if method == "otsu" else None,
+            names=_split(names),
+        ) as raster,
+    ):
+        check_crs(raster)
+        values = raster.read(scaled=True) if scaling is None else reflectance(raster.read(), scaling)
+        if method == "otsu":
+            found, _, used = water_by_index(*values, threshold=threshold)
+            how = f"index above {used:.3f}"
+        else:
+            found, how = _classified_water(values, training, raster), "classified"
+        if dem is not None:
+            found, n_removed = _without_shadow(found, raster, dem, sun_azimuth, sun_elevation)
+            how += f", {n_removed} removed as mountain shadow"
+        polygons, n_dropped = polygons_of(found, raster.transform, raster.crs)
+        if polygons.empty:
+            raise CapacityError(
+                f"{image[0]}: no water body of {SMALLEST_WATER_KM2} km2 or more found ({how}), one or more expected. "
+                "Try another threshold or image."
+            )
+        unfinished.write_bytes(encoded(polygons.drop(columns="label").rename_axis("label"), out))
+    typer.echo(f"{out}: {len(polygons)} water bodies ({how}); left out: {n_dropped} below {SMALLEST_WATER_KM2} km2")
+
+
+@app.command()
+def factors(
+    dem: Annotated[Path, typer.Option(help="Ground elevation in metres.")],
+    water: Annotated[Path, typer.Option(help="Water bodies: polygons, or a raster with 0 for land.")],
+    out: Out,
+    freeboard: Annotated[float, typer.Option(min=0, help="Height of the crest above the waterline, in metres.")] = 3.0,
+    buffer: Annotated[
+        float | None, typer.Option(min=0, help="Width in metres of a buffer, instead of all below the crest.")
+    ] = None,
+    nested: Annotated[
+        str, typer.Option(metavar="cut|share", help="Whether a reservoir downstream shares what lies upstream.")
+    ] = "cut",
+    crest_column: Annotated[
+        str | None, typer.Option(help="Column with the elevation of the crest in metres; blank: by --freeboard.")
+    ] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column that names the reservoirs.")] = None,
+    reproject: Annotated[bool, typer.Option("--reproject", help="Bring water and streams onto the DEM.")] = False,
+    streams: Annotated[Path | None, typer.Option(help="Lines that flow is made to follow.")] = None,
+) -> None:
+    """Measure the terrain factors of reservoirs. Other columns of the polygons stay in the table."""
+    from millpond.capacity.factors import SMALLEST_WATER_KM2, factors_on_network
+    from millpond.capacity.tables import (
+        TABLES,
+        check_crs,
+        crests_m,
+        encoded,
+        flow_network,
+        read_water,
+        writing,
+    )
+    from millpond.raster import open_raster
+
+    with (
+        writing((out, TABLES), inputs=[dem, water, streams]) as (unfinished,),
+        open_raster({"elevation": dem}) as raster,
+    ):
+        check_crs(raster)
+        found = read_water(water, raster, reproject=reproject, id_column=id_column)
+        measured = factors_on_network(
+            flow_network(raster, streams, reproject=reproject),
+            found.labels,
+            found.areas_km2,
+            crest_m=None if crest_column is None else crests_m(found.polygons, water, crest_column),
+            freeboard_m=freeboard,
+            buffer_m=buffer,
+            nested=nested,
+        )
+        kept = found.polygons.iloc[measured.index - 1]
+        n_small = measured.attrs["dropped"]
+        n_elsewhere = len(found.polygons) - len(measured) - n_small
+        replaced = [name for name in kept if name in measured]
+        table = kept.drop(columns=replaced).join(measured.set_axis(kept.index))
+        unfinished.write_bytes(encoded(table, out))
+    left_out = f"{found.n_dropped + n_small} below {SMALLEST_WATER_KM2} km2"
+    left_out += f" and {n_elsewhere} not on the DEM" if n_elsewhere else ""
+    typer.echo(
+        f"{out}: {len(table)} reservoirs, {int(table['edge_contaminated'].sum())} edge-contaminated (their catchments "
+        f"may reach beyond the DEM); left out: {left_out}"
+        + (f"; columns replaced: {', '.join(replaced)}" if replaced else "")
+    )
+
+
+@app.command()
+def fit(
+    table: Reservoirs,
+    out: Annotated[Path, typer.Option("--out", "-o", help="JSON file to write.")],
+    capacity_column: Annotated[
+        str, typer.Option(help="Known capacity in million m3; rows where it is blank are left out.")
+    ] = "capacity_1e6_m3",
+    model: Annotated[str, typer.Option(help="PSO-ELM, ELM or power law.")] = "PSO-ELM",
+    features: Annotated[
+        str | None, typer.Option(help="Factors, separated by commas; default: the study's best scenario.")
+    ] = None,
+    groups_column: Annotated[
+        str | None,
+        typer.Option(help="What reservoirs share: never on both sides of a fold. Default: basin, if there are enough."),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=3, help="Parts of the reservoirs, each of which is held out once.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Of the folds and the networks.")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="PNG: out-of-fold estimates against known capacities.")] = None,
+) -> None:
+    """Fit a model to reservoirs of known capacity, and tell how good it is on those that it hasn't seen."""
+    from millpond.capacity.errors import CapacityError
+    from millpond.capacity.estimation import CAPACITY, FEATURES, fit_capacity_model
+    from millpond.capacity.tables import check_columns, read_table, writing
+
+    with writing((out, (".json",)), (plot, PICTURES), inputs=[table]) as (unfinished, picture):
+        reservoirs = read_table(table)
+        check_columns(reservoirs, table, capacity_column, groups_column)
+        capacity = reservoirs[capacity_column]
+        known = reservoirs.assign(**{CAPACITY: capacity})[capacity.notna()]
+        if known.empty:
+            raise CapacityError(f"{table}: no capacity in column {capacity_column} found, some expected. Fill it in.")
+        if groups_column is None and "basin" in known and known["basin"].nunique() >= folds:
+            groups_column = "basin"
+        common = {
+            "groups": None if groups_column is None else known[groups_column],
+            "n_folds": folds,
+            "random_state": seed,
+        }
+        fitted = fit_capacity_model(known, features=_split(features) or FEATURES, model=model, progress=True, **common)
+        fits = {model: fitted}
+        if "Aws_km2" in known:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # said a moment ago of the same capacities
+                law = fit_capacity_model(known, features=("Aws_km2",), model="power law", **common)
+            fits["power law on Aws_km2"] = law
+        fitted.save(unfinished)
+        if picture is not None:
+            import pandas as pd
+
+            from millpond.capacity.figures import scatter
+
+            seen = fitted.training
+            estimates = pd.DataFrame({CAPACITY: seen["out_of_fold_1e6_m3"], "extrapolates": ""})
+            figure = scatter(seen[CAPACITY], estimates, x_label="known capacity (million m³)", diagonal=True)
+            figure.savefig(picture, format="png", dpi=150)
+    grouped = f"whole groups of {groups_column}" if groups_column else "neighbours on both sides"
+    typer.echo(
+        f"{out}: {model} on {', '.join(fitted.features)}; {len(known)} of {len(reservoirs)} rows have a capacity. "
+        f"Out-of-fold scores, {folds} folds, {grouped}:"
+    )
+    typer.echo(_scores_table(fits))
+
+
+@app.command()
+def estimate(
+    table: Reservoirs,
+    model: Annotated[Path, typer.Option(help="JSON file written by `fit`.")],
+    out: Out,
+    coverage: Annotated[float, typer.Option(help="Share of capacities that intervals should hold.")] = 0.9,
+    map_: Annotated[Path | None, typer.Option("--map", help="PNG: reservoirs in the colour of their capacity.")] = None,
+    dem: Annotated[Path | None, typer.Option(help="DEM to shade behind the map.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="PNG: estimates and intervals against a factor.")] = None,
+) -> None:
+    """Estimate capacities, with intervals and a mark on extrapolations.
+
+    A known capacity stays in the column known_1e6_m3.
+    """
+    from millpond.capacity.errors import CapacityError
+    from millpond.capacity.estimation import CAPACITY, CapacityModel
+    from millpond.capacity.tables import TABLES, encoded, read_table, writing
+
+    if dem is not None and map_ is None:
+        raise typer.BadParameter("--dem is the background of a --map.")
+    outputs = (out, TABLES), (map_, PICTURES), (plot, PICTURES)
+    with writing(*outputs, inputs=[table, model, dem]) as (unfinished, map_picture, picture):
+        fitted = CapacityModel.load(model)
+        reservoirs = read_table(table)
+        estimates = fitted.estimate(reservoirs, coverage)
+        if "extrapolates" not in reservoirs:  # else the capacity is an earlier estimate
+            reservoirs = reservoirs.rename(columns={CAPACITY: "known_1e6_m3"})
+        result = reservoirs.drop(columns=[name for name in reservoirs if name in estimates]).join(estimates)
+        unfinished.write_bytes(encoded(result, out))
+        if map_picture is not None:
+            if "geometry" not in result:
+                raise CapacityError(f"{table}: no positions found, shapes or columns lon and lat expected for a map.")
+            _capacity_map(result, dem).savefig(map_picture, format="png", dpi=150)
+        if picture is not None:
+            from millpond.capacity.figures import scatter
+
+            factor = "Aws_km2" if "Aws_km2" in fitted.features else fitted.features[0]
+            scatter(result[factor], estimates, x_label=factor).savefig(picture, format="png", dpi=150)
+    n_outside = int((estimates["extrapolates"] != "").sum())
+    typer.echo(
+        f"{out}: {len(estimates)} capacities with intervals of {coverage:.0%}; {n_outside} extrapolate, with factors "
+        "outside the range of the training"
+    )
+
+
+def _split(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(part.strip() for part in text.split(","))
+
+
+def _classified_water(values, training, raster):
+    from millpond.capacity.errors import CapacityError
+    from millpond.capacity.land_use import classify_land_use
+    from millpond.capacity.tables import read_vector
+
+    classes, classifier = classify_land_use(values, read_vector(training), raster.transform, raster.crs)
+    names = [str(name) for name in classifier.classes_]
+    if "water" not in names:
+        raise CapacityError(f"{training}: classes {', '.join(names)} found, one called water expected. Name it so.")
+    return classes == names.index("water")
+
+
+def _without_shadow(found, image, dem, sun_azimuth_deg, sun_elevation_deg):
+    import numpy as np
+
+    from millpond.capacity.shadow import remove_shadow
+    from millpond.capacity.tables import check_crs
+    from millpond.raster import open_raster, read_onto
+
+    with open_raster({"elevation": dem}) as raster:
+        check_crs(raster)
+        elevation = read_onto(dem, image, resampling="bilinear").astype(float)
+        elevation[elevation == raster.nodata] = np.nan
+    sun = {"sun_azimuth_deg": sun_azimuth_deg, "sun_elevation_deg": sun_elevation_deg}
+    left, _, n_removed = remove_shadow(found, elevation, image.transform, image.crs, **sun)
+    return left, n_removed
+
+
+def _capacity_map(reservoirs, dem):
+    from millpond.capacity.figures import capacity_map
+    from millpond.capacity.tables import check_crs
+    from millpond.raster import open_raster
+
+    if dem is None:
+        return capacity_map(reservoirs)
+    with open_raster({"elevation": dem}) as raster:
+        check_crs(raster)
+        return capacity_map(reservoirs, raster)
+
+
+def _scores_table(fits) -> str:
+    import pandas as pd
+
+    columns = {
+        "r2_log": ("R2 of logs", "{:.2f}"),
+        "r2": ("R2", "{:.2f}"),
+        "r_squared": ("squared correlation", "{:.2f}"),
+        "median_ape_percent": ("median error", "{:.0f} %"),
+        "mape_percent": ("mean error", "{:.0f} %"),
+    }
+    found = pd.DataFrame({name: fitted.scores for name, fitted in fits.items()}).T
+    table = pd.DataFrame({head: found[key].map(form.format) for key, (head, form) in columns.items()})
+    return table.to_string(col_space=[len(head) + 2 for head in table])

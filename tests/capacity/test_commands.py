@@ -1,0 +1,488 @@
+import re
+from functools import partial
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+from matplotlib import image as pictures
+from rasterio.transform import Affine
+from scipy import ndimage
+from shapely.geometry import LineString, Point, box
+
+from millpond import cli
+from millpond.capacity import FACTORS, PSOELMRegressor, scenarios
+from millpond.capacity.estimation import CapacityModel
+from millpond.capacity.factors import reservoir_factors
+from millpond.cli import main
+
+UTM = "EPSG:32633"
+GRID = Affine(30, 0, 500_000, 0, -30, 4_000_000)
+
+# Six valleys of twenty columns run to the south. A row's cells drain straight into its channel, 4 m a cell; the channel
+# falls by 0.6 m a cell. So a catchment is its rows times 20 cells of 0.0009 km2.
+ROW, COL = np.indices((120, 120))
+DEM = (100 + 4 * np.abs(COL % 20 - 10) + 0.6 * (119 - ROW)).astype("float32")
+
+# Three water bodies a valley, three to eight rows long; the last one has two cells, 0.0018 km2.
+WATER = np.zeros(DEM.shape, "int32")
+for _i in range(18):
+    _length = 2 if _i == 17 else 3 + _i % 6
+    WATER[32 * (_i % 3) + 28 - _length : 32 * (_i % 3) + 28, 20 * (_i // 3) + 10] = _i + 1
+CAPACITY = 0.4 * np.bincount(WATER.ravel())[1:] ** 1.1 / 3 + np.arange(18) % 5 / 40
+
+# For an image: the same five cells broad, and a pond of two cells.
+BROAD = ndimage.binary_dilation(WATER > 0, np.ones((1, 5)))
+BROAD[5, 50:52] = True
+
+
+def outlines(crs=UTM):
+    """A little smaller than the cells, so that they touch no other."""
+    shapes = []
+    for label in range(1, 19):
+        rows, cols = np.nonzero(label == WATER)
+        west, north = GRID @ (cols.min(), rows.min())
+        east, south = GRID @ (cols.max() + 1, rows.max() + 1)
+        shapes.append(box(west + 1, south + 1, east - 1, north - 1))
+    columns = {"name": [f"pond {i}" for i in range(18)], "capacity_1e6_m3": CAPACITY, "valley": np.arange(18) // 3}
+    return gpd.GeoDataFrame(columns, geometry=shapes, crs=UTM).to_crs(crs)
+
+
+def write(name, *bands, descriptions=None, **profile):
+    profile = {"transform": GRID, "crs": UTM, "dtype": bands[0].dtype, "count": len(bands)} | profile
+    rows, cols = bands[0].shape
+    with rasterio.open(name, "w", driver="GTiff", height=rows, width=cols, **profile) as dataset:
+        dataset.write(np.stack(bands))
+        if descriptions:
+            dataset.descriptions = descriptions
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write("dem.tif", DEM)
+    outlines().to_file("ponds.gpkg")
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments):
+        """What a command that succeeds prints."""
+        code = main(["capacity", *map(str, arguments)])
+        printed = capsys.readouterr()
+        assert (code, printed.err) == (0, "")
+        return printed.out
+
+    return call
+
+
+@pytest.fixture
+def fails(capsys, folder):
+    def call(*arguments):
+        """The one line that a command prints that fails, after which every file is as it was."""
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+        assert main(["capacity", *map(str, arguments)]) == 2
+        printed = capsys.readouterr()
+        assert (printed.out, printed.err.count("\n")) == ("", 1)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+        return printed.err
+
+    return call
+
+
+@pytest.fixture
+def factors(folder, run):
+    run("factors", "--dem", "dem.tif", "--water", "ponds.gpkg", "--id-column", "name", "-o", "factors.gpkg")
+    return "factors.gpkg"
+
+
+@pytest.fixture
+def model(factors, run):
+    run("fit", factors, "--model", "power law", "--features", "Aws_km2", "--folds", "5", "-o", "law.json")
+    return "law.json"
+
+
+# ---- factors
+
+
+def test_factors_of_polygons_by_hand(folder, run):
+    printed = run("factors", "--dem", "dem.tif", "--water", "ponds.gpkg", "-o", "factors.csv")
+    assert printed == (
+        "factors.csv: 17 reservoirs, 17 edge-contaminated (their catchments may reach beyond the DEM); "
+        "left out: 1 below 0.002 km2\n"
+    )
+    table = pd.read_csv("factors.csv", index_col="label")
+    first, second = table.loc[1], table.loc[2]
+    assert first[["name", "capacity_1e6_m3"]].tolist() == ["pond 0", pytest.approx(CAPACITY[0])]
+    assert first["Asc_km2"] == pytest.approx(28 * 20 * 0.0009)  # the outlet is in row 27
+    assert second["Asc_km2"] == pytest.approx(32 * 20 * 0.0009)  # cut at the other one, 32 rows upstream
+    assert first["Aws_km2"] == pytest.approx(0.028 * 0.088, rel=2e-3)  # three cells, less a metre on each side
+    assert first["Lsc_km"] == pytest.approx((10 + 27) * 0.03)
+    assert first["Rsc_m"] == pytest.approx(40 + 0.6 * 27, rel=1e-4)
+    here = gpd.GeoSeries(gpd.points_from_xy(table["lon"], table["lat"]), crs="EPSG:4326", index=table.index).to_crs(UTM)
+    assert outlines().set_axis(range(1, 19)).loc[table.index].contains(here).all()
+
+
+def test_a_raster_of_labels_or_a_mask_gives_what_the_package_gives(folder, run):
+    write("labels.tif", WATER)
+    write("mask.tif", (WATER > 0).astype("uint8") + (WATER == 0).astype("uint8") * np.uint8(255), nodata=255)
+    expected = reservoir_factors("dem.tif", WATER)
+    for water in ("labels.tif", "mask.tif"):
+        assert "17 reservoirs" in run("factors", "--dem", "dem.tif", "--water", water, "-o", "factors.gpkg")
+        table = gpd.read_file("factors.gpkg").set_index("label")
+        ours = table if water == "labels.tif" else table.sort_values(["outlet_col", "outlet_row"])
+        np.testing.assert_allclose(ours[[*FACTORS]], expected[[*FACTORS]], rtol=1e-6)
+        assert table.crs.to_epsg() == 32633
+        assert table.geometry.area.to_numpy() == pytest.approx(table["Aws_km2"] * 1e6)
+    assert ours.index.tolist() != expected.index.tolist()  # a mask has no labels to keep
+
+
+def test_the_options_reach_the_measurement(folder, run):
+    outlines().assign(crest=110.0).to_file("ponds.gpkg")
+    arguments = ("factors", "--dem", "dem.tif", "--water", "ponds.gpkg", "-o", "factors.csv")
+    for options, expected in (
+        (("--freeboard", 5), {"freeboard_m": 5}),
+        (("--buffer", 70), {"buffer_m": 70}),
+        (("--nested", "share"), {"nested": "share"}),
+        (("--crest-column", "crest"), {"crest_m": dict.fromkeys(range(1, 19), 110)}),
+    ):
+        run(*arguments, *options)
+        measured = pd.read_csv("factors.csv", index_col="label")
+        wanted = reservoir_factors("dem.tif", outlines(), **expected)[["Asc_km2", "Sb_deg", "crest_m"]]
+        np.testing.assert_allclose(measured[["Asc_km2", "Sb_deg", "crest_m"]], wanted, rtol=1e-6)
+
+
+def test_water_elsewhere_and_in_degrees_is_brought_onto_the_dem(folder, run, fails):
+    outlines("EPSG:4326").to_file("degrees.geojson")
+    write("shifted.tif", WATER, transform=GRID @ Affine.translation(-2, 0))
+    arguments = ("factors", "--dem", "dem.tif", "-o", "factors.geojson", "--water")
+    assert "degrees.geojson: EPSG:4326 found, EPSG:32633 as of the DEM expected. Reproject it, here by --repr" in fails(
+        *arguments, "degrees.geojson"
+    )
+    assert "shifted.tif: georeferencing" in fails(*arguments, "shifted.tif")
+    assert fails(*arguments, "shifted.tif").endswith("Here: --reproject.\n")
+    run(*arguments, "degrees.geojson", "--reproject")
+    table = gpd.read_file("factors.geojson")
+    assert table.crs.to_epsg() == 4326
+    assert table["Asc_km2"].iloc[0] == pytest.approx(28 * 20 * 0.0009)
+    run(*arguments, "shifted.tif", "--reproject")
+    assert (gpd.read_file("factors.geojson")["outlet_col"] % 20 == 8).all()
+
+
+def test_flow_follows_the_streams_but_heights_stay(folder, run):
+    # the first valley's stream is said to run beside its channel, five cells to the east
+    stream = [LineString([GRID @ (15.5, 0.5), GRID @ (15.5, 119.5)])]
+    gpd.GeoDataFrame(geometry=stream, crs=UTM).to_file("streams.gpkg")
+    arguments = ("factors", "--dem", "dem.tif", "--water", "ponds.gpkg", "-o", "factors.csv")
+    run(*arguments)
+    plain = pd.read_csv("factors.csv", index_col="label")
+    run(*arguments, "--streams", "streams.gpkg")
+    bent = pd.read_csv("factors.csv", index_col="label")
+    assert (bent.loc[:3, "Asc_km2"] < 0.75 * plain.loc[:3, "Asc_km2"]).all()  # nothing comes from the east any more
+    assert bent.loc[7:, "Asc_km2"].tolist() == plain.loc[7:, "Asc_km2"].tolist()
+    assert bent["waterline_m"].equals(plain["waterline_m"])
+
+
+def test_measuring_anew_replaces_the_old_factors_and_says_so(factors, run):
+    printed = run("factors", "--dem", "dem.tif", "--water", factors, "--freeboard", "4", "-o", "again.gpkg")
+    assert "; columns replaced: Asc_km2, Lsc_km" in printed
+    again, first = gpd.read_file("again.gpkg"), gpd.read_file(factors)
+    assert list(again) == list(first)
+    assert again["label"].tolist() == first["label"].tolist() == [f"pond {i}" for i in range(17)]
+    assert (again["crest_m"] == first["crest_m"] + 1).all()
+
+
+def test_water_partly_off_the_dem_is_counted(folder, run):
+    ponds = outlines()
+    ponds.loc[0, "geometry"] = box(0, 0, 500, 500)
+    ponds.to_file("ponds.gpkg")
+    printed = run("factors", "--dem", "dem.tif", "--water", "ponds.gpkg", "-o", "factors.csv")
+    assert "16 reservoirs" in printed
+    assert "left out: 1 below 0.002 km2 and 1 not on the DEM" in printed
+
+
+def test_unusable_rasters_are_refused(fails):
+    write("nowhere.tif", DEM, crs=None)
+    write("nothing.tif", np.full_like(DEM, -9999), nodata=-9999)
+    write("flat.tif", np.full_like(DEM, 7))
+    write("dry.tif", np.zeros_like(WATER))
+    write("bare.tif", WATER, crs=None)
+    out = ("-o", "factors.gpkg")
+    ponds = ("--water", "ponds.gpkg")
+    for options, message in (
+        (("--dem", "nowhere.tif", *ponds), "nowhere.tif: no coordinate reference system found, one expected. Set it"),
+        (("--dem", "nothing.tif", *ponds), "no cell of the DEM has data"),
+        (("--dem", "flat.tif", *ponds), "a flat DEM found (all cells 7 m), relief expected"),
+        (("--dem", "lost.tif", *ponds), "lost.tif: no such file found, a raster expected"),
+        (("--dem", "ponds.gpkg", *ponds), "ponds.gpkg: no raster found"),
+        (("--dem", "dem.tif", "--water", "dry.tif"), "dry.tif: no water body of 0.002 km2 or more found on the DEM"),
+        (("--dem", "dem.tif", "--water", "bare.tif"), "bare.tif: no coordinate reference system found"),
+        (("--dem", "dem.tif", "--water", "dry.tif", "--id-column", "x"), "dry.tif: a raster found, polygons expected"),
+        (("--dem", "dem.tif", *ponds, "--nested", "both"), "nested='both' found, 'cut' or 'share' expected"),
+    ):
+        assert message in fails("factors", *options, *out)
+
+
+def test_unusable_polygons_are_refused(fails, folder):
+    ponds = outlines()
+    ponds.set_geometry(ponds.centroid).to_file("points.gpkg")
+    ponds.set_geometry(ponds.translate(1e5, 0)).to_file("away.gpkg")
+    ponds.iloc[:0].to_file("empty.geojson")
+    ponds.set_geometry([None, *ponds.geometry[1:]]).to_file("gap.gpkg")
+    ponds.assign(name="pond", crest="high").to_file("twins.gpkg")
+    ponds.geometry.to_file("bare.shp")
+    (folder / "bare.prj").unlink()
+    (folder / "broken.gpkg").write_bytes((folder / "ponds.gpkg").read_bytes()[:5000])
+    (folder / "text.geojson").write_text("no shapes")
+    out = ("--dem", "dem.tif", "-o", "factors.gpkg")
+    for options, message in (
+        (("points.gpkg",), "points.gpkg: Point found, polygons expected"),
+        (("away.gpkg",), "no water found on the DEM"),
+        (("empty.geojson",), "empty.geojson: no rows found, one or more expected"),
+        (("gap.gpkg",), "gap.gpkg: no shape in row 1 found, one in each row expected"),
+        (("bare.shp",), "bare.shp: no coordinate reference system found, one expected"),
+        (("broken.gpkg",), "broken.gpkg: no readable shapes found"),
+        (("text.geojson",), "text.geojson: no readable shapes found"),
+        (("lost.gpkg",), "lost.gpkg: no such file found, a table expected"),
+        (("twins.gpkg", "--id-column", "name"), "gaps or repetitions in name found, a name for each row expected"),
+        (("twins.gpkg", "--id-column", "id"), "geometry found, id missing. Name one that is there"),
+        (("twins.gpkg", "--crest-column", "crest"), "twins.gpkg: crest with "),
+    ):
+        assert message in fails("factors", "--water", *options, *out)
+
+
+# ---- water
+
+
+def scene(lake=BROAD):
+    """Reflectance in digital numbers: green and near infrared."""
+    noise = np.random.default_rng(0).normal(0, 40, (2, *DEM.shape))
+    green = np.where(lake, 600, 800) + noise[0]
+    infrared = np.where(lake, 200 + noise[1] / 4, 2500 + 5 * noise[1])
+    return green.astype("uint16"), infrared.astype("uint16")
+
+
+def test_water_bodies_by_index(folder, run):
+    write("scene.tif", *scene(), descriptions=("B03", "B08"))
+    printed = run("water", "scene.tif", "--scaling", "sentinel-2", "-o", "water.gpkg")
+    assert printed.startswith("water.gpkg: 18 water bodies (index above ")
+    assert printed.endswith("); left out: 1 below 0.002 km2\n")
+    found = gpd.read_file("water.gpkg")
+    assert found["label"].tolist() == list(range(1, 19))
+    assert found["area_km2"].sum() == pytest.approx((BROAD.sum() - 2) * 0.0009, rel=2e-3)
+    assert "18 reservoirs" in run("factors", "--dem", "dem.tif", "--water", "water.gpkg", "-o", "factors.csv")
+
+
+def test_a_threshold_and_bands_without_names(folder, run):
+    write("scene.tif", *scene())
+    printed = run("water", "scene.tif", "--names", "B03,B8", "--threshold", "0.1", "-o", "water.geojson")
+    assert "18 water bodies (index above 0.100)" in printed
+
+
+def test_water_that_is_shadow_goes(folder, run):
+    lake = BROAD.copy()
+    lake[50:54, 14:18] = True  # on a slope of 7.6 degrees to the west
+    write("scene.tif", *scene(lake), descriptions=("B03", "B08"))
+    sun = ("--sun-azimuth", 90, "--sun-elevation", 8)
+    assert "19 water bodies" in run("water", "scene.tif", "-o", "water.gpkg")
+    printed = run("water", "scene.tif", "--dem", "dem.tif", *sun, "-o", "water.gpkg")
+    assert "18 water bodies (index above " in printed
+    assert ", 1 removed as mountain shadow)" in printed
+
+
+def test_water_by_training_polygons(folder, run, fails):
+    write("scene.tif", *scene(WATER > 0), descriptions=("B03", "B08"))
+    ponds = outlines().iloc[:9]
+    land = ponds.set_geometry(ponds.translate(150, 0))
+    both = pd.concat([ponds.assign(land_use="water"), land.assign(land_use="green space")])
+    both.to_file("training.gpkg")
+    classify = ("water", "scene.tif", "--method", "classify", "-o", "water.gpkg", "--training")
+    assert "water.gpkg: 17 water bodies (classified); left out: " in run(*classify, "training.gpkg")
+    both.replace({"land_use": {"water": "lake"}}).to_file("lakes.gpkg")
+    assert "lakes.gpkg: classes green space, lake found, one called water expected" in fails(*classify, "lakes.gpkg")
+
+
+def test_mistakes_about_water(fails):
+    write("scene.tif", *scene(), descriptions=("B03", "B08"))
+    write("bare.tif", *scene(), descriptions=("B03", "B08"), crs=None)
+    out = ("-o", "water.gpkg")
+    for options, message in (
+        (("scene.tif", "--method", "magic", *out), "the method is otsu, or classify together with --training"),
+        (("scene.tif", "--method", "classify", *out), "the method is otsu, or classify together with --training"),
+        (("scene.tif", "--dem", "dem.tif", *out), "needs all of --dem, --sun-azimuth and --sun-elevation"),
+        (("scene.tif", "--infrared", "B11", *out), "scene.tif: bands B03, B08 found, B11 missing"),
+        (("scene.tif", "--scaling", "modis", *out), "scaling 'modis' found, one of sentinel-2"),
+        (("scene.tif", "--threshold", "0.99", *out), "scene.tif: no water body of 0.002 km2 or more found"),
+        (("bare.tif", *out), "bare.tif: no coordinate reference system found"),
+        (("scene.tif", "-o", "water.csv"), "water.csv: suffix .csv found, .gpkg or .geojson expected"),
+        (("scene.tif", "-o", "no/water.gpkg"), "no/water.gpkg: no folder no found, an existing one expected"),
+    ):
+        assert message in fails("water", *options)
+
+
+# ---- fit and estimate
+
+
+def test_fit_prints_honest_scores_beside_the_common_law(factors, run, monkeypatch):
+    small = partial(PSOELMRegressor, n_particles=3, max_iterations=1)
+    monkeypatch.setattr(scenarios, "PSOELMRegressor", small)
+    printed = run("fit", factors, "--folds", "5", "-o", "model.json", "--plot", "scatter.png")
+    head, columns, ours, common = printed.splitlines()
+    assert head == (
+        "model.json: PSO-ELM on Asc_km2, Lsc_km, Aws_km2, Ssc_deg, Sb_deg; 17 of 17 rows have a capacity. Out-of-fold "
+        "scores, 5 folds, whole groups of basin:"
+    )
+    heads = ["R2 of logs", "R2", "squared correlation", "median error", "mean error"]
+    assert re.split(r"\s{2,}", columns.strip()) == heads
+    assert ours.startswith("PSO-ELM ")
+    assert common.startswith("power law on Aws_km2 ")
+    fitted = CapacityModel.load("model.json")
+    assert f"{fitted.scores['r2_log']:.2f}" in ours
+    assert fitted.training.index.tolist() == [f"pond {i}" for i in range(17)]
+    assert pictures.imread("scatter.png").std() > 0
+
+
+def test_fit_takes_rows_with_a_capacity_and_groups(factors, run):
+    table = gpd.read_file(factors).rename(columns={"capacity_1e6_m3": "surveyed"})
+    table.loc[[3, 8], "surveyed"] = np.nan
+    table.drop(columns="geometry").to_csv("factors.csv", index=False)
+    options = ("--capacity-column", "surveyed", "--groups-column", "valley", "--folds", "4", "--features", "Aws_km2")
+    printed = run("fit", "factors.csv", "--model", "power law", *options, "-o", "model.json")
+    assert (
+        "power law on Aws_km2; 15 of 17 rows have a capacity. Out-of-fold scores, 4 folds, whole groups of valley:"
+        in printed
+    )
+    too_few = run("fit", "factors.csv", "--model", "power law", *options[:2], "--folds", "15", "-o", "other.json")
+    assert "15 folds, neighbours on both sides:" in too_few  # not as many basins
+    fitted = CapacityModel.load("model.json")
+    assert "pond 3" not in fitted.training.index
+    assert (fitted.training["fold"].groupby(np.delete(np.arange(17) // 3, [3, 8])).nunique() == 1).all()
+
+
+def test_estimates_are_the_models_and_columns_stay(factors, model, run):
+    printed = run("estimate", factors, "--model", model, "-o", "estimates.gpkg", "--coverage", "0.8")
+    assert printed == (
+        "estimates.gpkg: 17 capacities with intervals of 80%; 0 extrapolate, with factors outside the range of the "
+        "training\n"
+    )
+    found, table = gpd.read_file("estimates.gpkg"), gpd.read_file(factors)
+    expected = CapacityModel.load(model).estimate(table, coverage=0.8)
+    for name in ("capacity_1e6_m3", "low_1e6_m3", "high_1e6_m3"):
+        assert found[name].tolist() == expected[name].tolist()
+    assert found["known_1e6_m3"].tolist() == table["capacity_1e6_m3"].tolist()
+    assert found.geometry.equals(table.geometry)
+    run("estimate", "estimates.gpkg", "--model", model, "-o", "again.csv")
+    again = pd.read_csv("again.csv")
+    assert again["known_1e6_m3"].tolist() == pytest.approx(table["capacity_1e6_m3"].tolist())
+    assert {"label", "lon", "lat", "low_1e6_m3", "extrapolates"} < {*again}
+
+
+def test_extrapolations_are_marked_and_mapped(factors, model, run):
+    table = gpd.read_file(factors)
+    table.loc[0, "Aws_km2"] *= 100
+    table.to_file("large.gpkg")
+    pictures_ = ("--map", "map.png", "--dem", "dem.tif", "--plot", "plot.png")
+    printed = run("estimate", "large.gpkg", "--model", model, "-o", "estimates.csv", *pictures_)
+    assert "; 1 extrapolate" in printed
+    found = pd.read_csv("estimates.csv", index_col="label", keep_default_na=False)
+    assert found["extrapolates"].tolist() == ["Aws_km2"] + [""] * 16
+    run("estimate", "estimates.csv", "--model", model, "-o", "points.geojson", "--map", "points.png")
+    assert (gpd.read_file("points.geojson").geom_type == "Point").all()
+    for name in ("map.png", "plot.png", "points.png"):
+        assert pictures.imread(name).shape[1] > 800
+
+
+def test_unusable_tables_and_models_are_refused(factors, model, fails, folder):
+    table = pd.DataFrame(gpd.read_file(factors).drop(columns="geometry"))
+    for name, broken in (
+        ("negative", table.assign(capacity_1e6_m3=np.where(table.index == 2, -1, 1.5))),
+        ("blank", table.assign(capacity_1e6_m3=np.nan)),
+        ("same", table.assign(capacity_1e6_m3=1.5)),
+        ("short", table.drop(columns="Sb_deg")),
+        ("gaps", table.assign(Sb_deg=np.where(table.index < 2, np.nan, 1))),
+        ("few", table.iloc[:6]),
+        ("fine", table),
+    ):
+        broken.to_csv(f"{name}.csv", index=False)
+    (folder / "empty.csv").write_text("")
+    (folder / "head.csv").write_text("label,Aws_km2\n")
+    law = ("--model", "power law", "-o", "model.json")
+    for options, message in (
+        (("negative.csv", *law), "capacity_1e6_m3: zero or less in row pond 2 found, positive numbers expected"),
+        (("blank.csv", *law), "blank.csv: no capacity in column capacity_1e6_m3 found"),
+        (("same.csv", *law), "capacity_1e6_m3: 1.5 for all 17 reservoirs found, different ones expected"),
+        (("short.csv", *law), "Sb_deg missing. Measure them"),
+        (("gaps.csv", *law), "Sb_deg: no number in rows pond 0, pond 1 found, positive numbers expected"),
+        (("few.csv", "--folds", 3, "-o", "model.json"), "in the smallest training part found, more than the 3 neurons"),
+        (("fine.csv", "--model", "SVM", "-o", "model.json"), "model 'SVM' found, one of PSO-ELM, ELM, power law exp"),
+        (("fine.csv", *law, "--capacity-column", "volume"), "fine.csv: columns name, capacity_1e6_m3, valley"),
+        (("fine.csv", *law, "--groups-column", "river"), "river missing"),
+        (("fine.csv", *law, "--groups-column", "valley"), "6 groups for 10 folds found"),
+        (("empty.csv", *law), "empty.csv: no table found (No columns to parse from file), comma-separated values"),
+        (("head.csv", *law), "head.csv: no rows found"),
+        (("lost.csv", *law), "lost.csv: no such file found"),
+        (("table.xlsx", *law), "table.xlsx: suffix .xlsx found, .csv or .gpkg or .geojson or .shp expected"),
+        (("fine.csv", "-o", "model.pkl"), "model.pkl: suffix .pkl found, .json expected"),
+        (("fine.csv", *law, "--plot", "plot.pdf"), "plot.pdf: suffix .pdf found, .png expected"),
+        (("fine.csv", *law, "--plot", "no/plot.png"), "no/plot.png: no folder no found"),
+    ):
+        assert message in fails("fit", *options)
+    given = ("--model", model)
+    for options, message in (
+        (("short.csv", *given[:1], "fine.csv", "-o", "e.csv"), "fine.csv: no complete JSON found"),
+        (
+            ("fine.csv", *given[:1], "lost.json", "-o", "e.csv"),
+            "lost.json: No such file or directory, a saved capacity",
+        ),
+        (("fine.csv", *given, "-o", "e.gpkg"), "e.gpkg: a table without positions can't be a .gpkg file. Choose .csv"),
+        (("fine.csv", *given, "-o", "e.csv", "--map", "m.png"), "fine.csv: no positions found, shapes or columns lon"),
+        (("fine.csv", *given, "-o", "e.txt"), "e.txt: suffix .txt found, .csv or .gpkg or .geojson expected"),
+        (("fine.csv", *given, "-o", "fine.csv"), "fine.csv: the output is also an input"),
+        (("fine.csv", *given, "-o", "no/e.csv"), "no/e.csv: no folder no found"),
+        (("fine.csv", *given, "-o", "e.csv", "--coverage", "0.99"), "intervals of coverage 0.99 from 17 reservoirs"),
+        (("fine.csv", *given, "-o", "e.csv", "--dem", "dem.tif"), "--dem is the background of a --map"),
+        ((factors, *given, "-o", "e.csv", "--map", "p.png", "--plot", "p.png"), "p.png: named for two outputs"),
+    ):
+        assert message in fails("estimate", *options)
+
+
+def test_a_map_away_from_its_dem_is_refused_and_nothing_is_written(factors, model, fails):
+    write("away.tif", DEM, transform=GRID @ Affine.translation(5000, 0))
+    options = ("-o", "e.gpkg", "--map", "map.png", "--dem", "away.tif")
+    assert "away.tif: no reservoir on the DEM found" in fails("estimate", factors, "--model", model, *options)
+
+
+def test_no_input_is_ever_overwritten(factors, model, fails):
+    for arguments in (
+        ("factors", "--dem", "dem.tif", "--water", "ponds.gpkg", "-o", "ponds.gpkg"),
+        ("factors", "--dem", "dem.tif", "--water", "ponds.gpkg", "--streams", "s.gpkg", "-o", "s.gpkg"),
+        ("estimate", factors, "--model", model, "-o", factors),
+    ):
+        assert "the output is also an input, another file expected" in fails(*arguments)
+
+
+def test_capacities_in_cubic_metres_get_a_warning(factors, capsys):
+    table = gpd.read_file(factors)
+    table.assign(capacity_1e6_m3=table["capacity_1e6_m3"] * 1e6).to_file("m3.gpkg")
+    capsys.readouterr()
+    assert main(["capacity", "fit", "m3.gpkg", "--model", "power law", "-o", "m.json"]) == 0
+    printed = capsys.readouterr().err
+    assert printed.startswith("millpond: warning: 17 of 17 capacities are outside 0.1 to 10 million m3")
+    assert printed.count("\n") == 1
+
+
+def test_one_point_has_a_map_too(folder, model, run):
+    one = gpd.GeoDataFrame({"Aws_km2": [0.004]}, geometry=[Point(15.003, 36.14)], crs="EPSG:4326")
+    one.to_file("one.geojson")
+    run("estimate", "one.geojson", "--model", model, "-o", "one.csv", "--map", "one.png", "--dem", "dem.tif")
+    assert pd.read_csv("one.csv")["lon"].tolist() == [15.003]
+
+
+def test_the_bare_verb_shows_its_help(capsys):
+    assert "capacity" in cli.ROOMS
+    assert main(["capacity"]) == 0
+    printed = capsys.readouterr()
+    assert all(verb in printed.out for verb in ("water", "factors", "fit", "estimate"))
+    assert printed.err == ""

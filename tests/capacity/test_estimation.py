@@ -1,0 +1,324 @@
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from millpond.capacity import PSOELMRegressor, estimation
+from millpond.capacity.baselines import PowerLawRegressor
+from millpond.capacity.errors import CapacityError
+from millpond.capacity.estimation import FEATURES, CapacityModel, fit_capacity_model
+from millpond.capacity.scenarios import scores
+
+SMALL_SWARM = {"n_particles": 4, "max_iterations": 2}
+
+
+def reservoirs(n, seed=0, noise=0.2):
+    """Capacity is a power law of the water surface, with some noise; other factors say nothing."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(rng.lognormal(0, 0.5, (n, len(FEATURES))), columns=FEATURES, index=range(100, 100 + n))
+    return table.assign(
+        capacity_1e6_m3=(table["Aws_km2"] ** 0.8 * rng.lognormal(0, noise, n)).clip(0.1, 10),
+        basin=rng.integers(0, 12, n),
+    )
+
+
+TABLE = reservoirs(40)
+
+
+@pytest.fixture(scope="module")
+def elm():
+    return fit_capacity_model(TABLE, model="ELM", groups=TABLE["basin"], n_folds=4)
+
+
+@pytest.fixture(scope="module")
+def law():
+    return fit_capacity_model(TABLE, features=("Aws_km2",), model="power law")
+
+
+# ---- what it estimates
+
+
+def test_the_default_factors_are_the_studys_best_scenario():
+    assert FEATURES == ("Asc_km2", "Lsc_km", "Aws_km2", "Ssc_deg", "Sb_deg")
+
+
+def test_bounds_of_cv_plus_by_hand():
+    # four reservoirs, alpha = 0.4: the floor(0.4 * 5) = 2nd smallest of 0, 1, 2, -1 and the 3rd smallest of 2, 3, 4, 7
+    estimates, residuals = np.array([[1.0, 2.0, 3.0, 3.0]]), np.array([1.0, 1.0, 1.0, 4.0])
+    found = estimation._median_and_interval(estimates, residuals, coverage=0.6)
+    assert found.ravel().tolist() == [2.5, 0.0, 4.0]
+
+
+def test_the_power_law_is_fitted_without_each_fold(law):
+    known = law.training
+    by_fold = []
+    for k in range(10):
+        seen = known[known["fold"] != k]
+        fold_law = PowerLawRegressor().fit(seen[["Aws_km2"]], seen["capacity_1e6_m3"])
+        by_fold.append(fold_law.predict(known[["Aws_km2"]]))
+    by_fold = np.array(by_fold)
+    own = by_fold[known["fold"], np.arange(40)]
+    np.testing.assert_allclose(known["out_of_fold_1e6_m3"], own, rtol=1e-9)
+    residuals = np.abs(np.log(own / known["capacity_1e6_m3"])).to_numpy()
+    # ten folds of four reservoirs, so each model counts alike
+    medians = np.exp(np.median(np.log(by_fold), axis=0))
+    found = law.estimate(TABLE)
+    np.testing.assert_allclose(found["capacity_1e6_m3"], medians, rtol=1e-9)
+    lows = np.log(by_fold)[known["fold"]].T - residuals
+    np.testing.assert_allclose(np.log(found["low_1e6_m3"]), np.sort(lows, axis=1)[:, 3], rtol=1e-6)  # floor(0.1 * 41)
+    assert known["fold"].value_counts().tolist() == [4] * 10
+
+
+@pytest.mark.parametrize(("model", "settings"), [("ELM", {}), ("PSO-ELM", SMALL_SWARM), ("power law", {})])
+def test_every_model_learns_the_law_and_repeats_itself(model, settings):
+    pair = [fit_capacity_model(TABLE, model=model, n_folds=3, **settings) for _ in range(2)]
+    found = pair[0].estimate(TABLE)
+    assert found.index.equals(TABLE.index)
+    assert found.columns.tolist() == ["capacity_1e6_m3", "low_1e6_m3", "high_1e6_m3", "extrapolates"]
+    assert ((found["low_1e6_m3"] < found["capacity_1e6_m3"]) & (found["capacity_1e6_m3"] < found["high_1e6_m3"])).all()
+    assert np.corrcoef(np.log(found["capacity_1e6_m3"]), np.log(TABLE["Aws_km2"]))[0, 1] > 0.6
+    pd.testing.assert_frame_equal(found, pair[1].estimate(TABLE), check_exact=True)
+
+
+def test_another_seed_deals_other_folds(law):
+    other = fit_capacity_model(TABLE, features=("Aws_km2",), model="power law", random_state=1)
+    assert not other.training["fold"].equals(law.training["fold"])
+
+
+def test_the_parameters_are_those_of_the_network(monkeypatch):
+    searches = []
+    kept = estimation._parameters
+    monkeypatch.setattr(estimation, "_parameters", lambda fitted: searches.append(fitted) or kept(fitted))
+    model = fit_capacity_model(TABLE, model="PSO-ELM", n_folds=3, n_particles=3, max_iterations=1)
+    log_x = np.log(TABLE[[*FEATURES]].to_numpy())
+    by_network = np.log(searches[0].predict(np.exp(log_x)))
+    np.testing.assert_allclose(estimation._log_capacity(model.parameters[0], log_x), by_network, rtol=1e-9)
+    network = searches[0].best_estimator_.regressor_[-1]
+    assert isinstance(network, PSOELMRegressor)
+    assert (network.n_particles, network.max_iterations) == (3, 1)
+
+
+def test_more_coverage_is_a_wider_interval_with_the_same_middle(law):
+    narrow, wide = law.estimate(TABLE, coverage=0.5), law.estimate(TABLE, coverage=0.95)
+    assert (narrow["capacity_1e6_m3"] == wide["capacity_1e6_m3"]).all()
+    assert (wide["low_1e6_m3"] < narrow["low_1e6_m3"]).all()
+    assert (wide["high_1e6_m3"] > narrow["high_1e6_m3"]).all()
+
+
+def test_scores_are_those_of_the_held_out_estimates(elm):
+    known = elm.training
+    expected = scores(known["capacity_1e6_m3"].to_numpy(), known["out_of_fold_1e6_m3"].to_numpy())
+    assert elm.scores == expected
+
+
+def test_intervals_hold_the_share_they_promise():
+    # Four times 40 training and 250 new reservoirs. CV+ holds 0.9 or a little more; the training sets differ, which
+    # adds the spread of a beta(36, 4) distribution to the binomial one.
+    held = []
+    for seed in range(4):
+        law = fit_capacity_model(reservoirs(40, seed), features=("Aws_km2",), model="power law", n_folds=5)
+        new = reservoirs(250, seed + 100)
+        found = law.estimate(new)
+        held.append(new["capacity_1e6_m3"].between(found["low_1e6_m3"], found["high_1e6_m3"]).mean())
+    spread = np.sqrt((stats.beta(36, 4).var() + 0.9 * 0.1 / 250) / 4)
+    assert abs(np.mean(held) - 0.9) < 3 * spread
+
+
+@given(st.lists(st.floats(1e-3, 1e3), min_size=5, max_size=5))
+def test_factors_outside_the_range_of_the_training_are_named(values):
+    table = pd.DataFrame([values], columns=FEATURES)
+    seen = TABLE[[*FEATURES]]
+    inside = (seen.min() <= table.iloc[0]) & (table.iloc[0] <= seen.max())
+    found = LAW_ON_ALL.estimate(table)["extrapolates"].iloc[0]
+    assert found.split() == [name for name in FEATURES if not inside[name]]
+
+
+LAW_ON_ALL = fit_capacity_model(TABLE, model="power law", n_folds=3)
+
+
+def test_the_ends_of_the_range_do_not_extrapolate():
+    ends = TABLE[[*FEATURES]].agg(["min", "max"])
+    assert LAW_ON_ALL.estimate(ends)["extrapolates"].tolist() == ["", ""]
+    assert LAW_ON_ALL.estimate(ends * [1, 1.01, 1, 1, 1.01])["extrapolates"].tolist() == ["", "Lsc_km Sb_deg"]
+
+
+# ---- what it may not see
+
+
+def test_a_group_is_never_on_both_sides(elm):
+    assert (elm.training["fold"].groupby(TABLE["basin"]).nunique() == 1).all()
+
+
+def test_the_inner_folds_keep_groups_together_too(monkeypatch):
+    searches = []
+    monkeypatch.setattr(
+        estimation, "_parameters", lambda fitted, kept=estimation._parameters: searches.append(fitted) or kept(fitted)
+    )
+    model = fit_capacity_model(TABLE, model="ELM", groups=TABLE["basin"], n_folds=3)
+    basin = TABLE["basin"].to_numpy()[model.training["fold"] != 0]
+    assert len(searches[0].cv) == 3
+    for train, test in searches[0].cv:
+        assert set(basin[train]).isdisjoint(basin[test])
+
+
+def test_held_out_capacities_change_neither_the_models_nor_their_estimates(elm):
+    held_out = elm.training["fold"] == 1
+    permuted = TABLE.copy()
+    permuted.loc[held_out, "capacity_1e6_m3"] = permuted.loc[held_out, "capacity_1e6_m3"].to_numpy()[::-1]
+    other = fit_capacity_model(permuted, model="ELM", groups=TABLE["basin"], n_folds=4)
+    changed = []
+    for one, two in zip(elm.parameters, other.parameters, strict=True):
+        changed.append(not all(np.array_equal(one[name], two[name]) for name in one))
+    assert changed == [True, False, True, True]
+    estimated, same = (model.training.loc[held_out, "out_of_fold_1e6_m3"] for model in (elm, other))
+    assert estimated.equals(same)
+
+
+def test_the_scaler_sees_the_training_rows_only(elm):
+    for k, parameters in enumerate(elm.parameters):
+        seen = np.log(TABLE.loc[elm.training["fold"] != k, [*FEATURES]])
+        np.testing.assert_allclose(parameters["mean"], seen.mean(), rtol=1e-9)
+        np.testing.assert_allclose(parameters["std"], seen.std(ddof=0), rtol=1e-9)
+
+
+# ---- files
+
+
+def test_a_saved_model_says_the_same_to_the_last_bit(tmp_path):
+    for model, settings, labels in (
+        ("PSO-ELM", SMALL_SWARM, [f"pond {i}" for i in range(40)]),
+        ("power law", {}, range(40)),
+    ):
+        table = TABLE.set_axis(pd.Index(labels, name="label"))
+        fitted = fit_capacity_model(table, model=model, n_folds=3, **settings)
+        fitted.save(tmp_path / "model.json")
+        loaded = CapacityModel.load(tmp_path / "model.json")
+        for coverage in (0.5, 0.9):
+            pair = [one.estimate(TABLE, coverage) for one in (fitted, loaded)]
+            pd.testing.assert_frame_equal(*pair, check_exact=True)
+        pd.testing.assert_frame_equal(fitted.training, loaded.training, check_exact=True)
+        assert (loaded.model, loaded.features, loaded.scores) == (model, FEATURES, fitted.scores)
+
+
+def test_files_that_are_no_model_are_refused(tmp_path, law):
+    path = tmp_path / "model.json"
+    with pytest.raises(CapacityError, match=r"model\.json: No such file or directory, a saved capacity model expected"):
+        CapacityModel.load(path)
+    law.save(path)
+    text = path.read_text()
+    content = json.loads(text)
+    other = {"format": "millpond normalization"}
+    for broken, message in (
+        (text[: len(text) // 2], r"model\.json: no complete JSON found \(.*\), a saved .* Fit and save it again\."),
+        ("[1]", "JSON of another format or version found, 'millpond capacity model' of version 1 expected"),
+        (json.dumps(other), "JSON of another format or version found"),
+        (json.dumps(content | {"version": 2}), "JSON of another format or version found"),
+        (text.replace('"power law"', '"ELM"'), "a changed capacity model found, one as saved expected"),
+        (re.sub(r'"exponents": \[\d', '"exponents": [7', text, count=1), "a changed capacity model found"),
+        (json.dumps({key: content[key] for key in ("format", "version")}), "a changed capacity model found"),
+    ):
+        path.write_text(broken)
+        with pytest.raises(CapacityError, match=message):
+            CapacityModel.load(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(CapacityError, match="no complete JSON found"):
+        CapacityModel.load(path)
+
+
+def test_a_model_does_not_overwrite_what_it_was_made_of(tmp_path, law):
+    path = tmp_path / "factors.csv"
+    path.write_text("x")
+    with pytest.raises(CapacityError, match="the output is also an input"):
+        law.save(path, inputs=[path])
+    assert path.read_text() == "x"
+
+
+# ---- mistakes
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"Sb_deg": None}, r"columns Asc_km2, .* found, Sb_deg missing\. Measure them \(`millpond capacity factors`\)"),
+        ({"Sb_deg": {101: np.nan}}, r"Sb_deg: no number in row 101 found, positive numbers expected\. Correct"),
+        ({"Sb_deg": {101: np.inf}}, "Sb_deg: no number in row 101 found"),
+        ({"Lsc_km": {102: 0, 104: -1}}, "Lsc_km: zero or less in rows 102, 104 found, positive numbers expected"),
+        ({"capacity_1e6_m3": dict.fromkeys(range(100, 107), 0)}, "zero or less in rows 100, .*, 104 and 2 more found"),
+        ({"capacity_1e6_m3": {139: -0.5}}, "capacity_1e6_m3: zero or less in row 139 found"),
+        ({"capacity_1e6_m3": {139: np.nan}}, "capacity_1e6_m3: no number in row 139 found"),
+        (
+            {"capacity_1e6_m3": dict.fromkeys(range(100, 140), 1.5)},
+            r"capacity_1e6_m3: 1\.5 for all 40 reservoirs found, different ones expected",
+        ),
+    ],
+)
+def test_tables_that_cannot_be_learned_from_are_refused(change, message):
+    table = TABLE.copy()
+    for name, values in change.items():
+        if values is None:
+            table = table.drop(columns=name)
+        else:
+            table.loc[[*values], name] = [*values.values()]
+    with pytest.raises(CapacityError, match=message):
+        fit_capacity_model(table, model="power law")
+
+
+def test_words_are_no_numbers():
+    table = TABLE.assign(Sb_deg=TABLE["Sb_deg"].astype(object))
+    table.loc[110, "Sb_deg"] = "steep"
+    with pytest.raises(CapacityError, match="Sb_deg: no number in row 110 found"):
+        LAW_ON_ALL.estimate(table)
+
+
+@pytest.mark.parametrize(
+    ("n", "options", "message"),
+    [
+        (40, {"model": "SVM"}, "model 'SVM' found, one of PSO-ELM, ELM, power law expected"),
+        (40, {"features": ()}, r"features \(none\) found, different names of factors expected"),
+        (40, {"features": ("Aws_km2", "Aws_km2")}, "features Aws_km2, Aws_km2 found, different names"),
+        (40, {"n_folds": 2}, "40 reservoirs for 2 folds found, 3 folds or more expected and one or more for each"),
+        (8, {}, r"8 reservoirs for 10 folds found, .* Take fewer folds, or add reservoirs"),
+        (40, {"groups": [0, 1] * 20}, "2 groups for 10 folds found"),
+        (40, {"groups": [0] * 39}, "groups for 39 of 40 reservoirs found, one for each expected"),
+        (40, {"groups": [None] + [0, 1, 2] * 13}, "groups for 39 of 40 reservoirs found"),
+        (
+            6,
+            {"model": "ELM", "n_folds": 3},
+            "2 reservoirs in the smallest training part found, more than the 3 neurons",
+        ),
+        (9, {"model": "ELM", "groups": [0, 1, 2] * 3, "n_folds": 3}, "0 reservoirs in the smallest training part"),
+        (
+            7,
+            {"model": "power law", "n_folds": 3},
+            "4 reservoirs in the smallest training part found, more than the 5 fac",
+        ),
+    ],
+)
+def test_too_little_or_unknown_is_refused(n, options, message):
+    with pytest.raises(CapacityError, match=message):
+        fit_capacity_model(TABLE.iloc[:n], **options)
+
+
+def test_a_coverage_that_so_few_cannot_give_is_refused(law):
+    law.estimate(TABLE, coverage=40 / 41)
+    with pytest.raises(CapacityError, match=r"coverage 0\.99 from 40 reservoirs found, 99 or more expected\. Add res"):
+        law.estimate(TABLE, coverage=0.99)
+    for coverage in (0.3, 1.0):
+        with pytest.raises(CapacityError, match=r"coverage=\S+ found, 0\.5 or more and below 1 expected"):
+            law.estimate(TABLE, coverage=coverage)
+
+
+def test_nothing_to_estimate_is_refused(law):
+    with pytest.raises(CapacityError, match="no reservoirs found, one or more expected"):
+        law.estimate(TABLE.iloc[:0])
+
+
+def test_capacities_that_may_be_cubic_metres_are_counted():
+    odd = TABLE.assign(capacity_1e6_m3=np.where(np.arange(40) < 3, 250_000, TABLE["capacity_1e6_m3"]))
+    with pytest.warns(UserWarning, match=r"3 of 40 capacities are outside 0\.1 to 10 million m3, .* cubic metres"):
+        fit_capacity_model(odd, model="power law")
