@@ -372,13 +372,13 @@ print(coverage.round(2).to_string())
 # ## With your own reservoirs
 #
 # ```bash
-# millpond capacity factors --dem dem.tif --water water.gpkg --out factors.csv
-# millpond capacity fit measured.csv --out model.json
-# millpond capacity estimate factors.csv --model model.json --out estimates.gpkg --map map.png
+# millpond capacity factors --dem dem.tif --water water.gpkg --out factors.gpkg
+# millpond capacity fit factors.gpkg --out model.json
+# millpond capacity estimate factors.gpkg --model model.json --out estimates.gpkg --map map.png
 # ```
 #
-# The first command measures the factors. The second needs those of reservoirs with known capacities and tells how well the model did on reservoirs that it had not
-# seen. The third gives capacities with intervals, and marks where they extrapolate.
+# The first command measures the factors and keeps the columns of the water bodies. The second takes the rows whose column `capacity_1e6_m3` is filled, and tells how
+# well the model did on reservoirs that it had not seen. The third gives capacities with intervals, and marks where they extrapolate.
 #
 # ## What this chapter cannot say
 #
