@@ -15,6 +15,7 @@ import numpy as np
 import rasterio
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioIOError
+from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
@@ -225,7 +226,7 @@ class Raster:
         return scaled.astype(np.float32)
 
 
-def read_onto(path: str | Path, like: Raster, *, resampling: str = "nearest") -> np.ndarray:
+def read_onto(path: str | Path, like: Raster, *, resampling: str = "nearest", pad: int | None = None) -> np.ndarray:
     """Read the first band of another file on the grid of `like`, resampled and reprojected as needed.
 
     Parameters
@@ -235,15 +236,20 @@ def read_onto(path: str | Path, like: Raster, *, resampling: str = "nearest") ->
     like : Raster
     resampling : str
         A name of rasterio's `Resampling`; keep `nearest` for labels.
+    pad : int, optional
+        Read measurements, not labels: float32, NaN where there are none, and this many pixels more on every side.
 
     Returns
     -------
-    (rows, cols) array of the file's data type
+    (rows, cols) array of the file's data type, or (rows + 2 pad, cols + 2 pad) float32 array
     """
     with ExitStack() as stack:
         dataset = _open(path, stack)
-        rows, cols = like.shape
-        grid = {"crs": like.crs, "transform": like.transform, "height": rows, "width": cols}
+        rows, cols = (n + 2 * (pad or 0) for n in like.shape)
+        transform = like.transform @ Affine.translation(-(pad or 0), -(pad or 0))
+        grid = {"crs": like.crs, "transform": transform, "height": rows, "width": cols}
+        if pad is not None:
+            grid |= {"dtype": "float32", "nodata": np.nan}
         with _readable(path), WarpedVRT(dataset, resampling=Resampling[resampling], **grid) as warped:
             return warped.read(1)
 

@@ -90,7 +90,7 @@ def terrain() -> None:
     elevation = jacksboro(refine=12)[0][:4000, :4000]
     start = time.perf_counter()
     net = FlowNetwork.from_dem(elevation, transform=Affine(30, 0, 0, 0, -30, 4_000_000), crs="EPSG:32616")
-    _ = net.upstream_cells, net.edge_contaminated
+    _ = net.upstream_cells, net.edge_contaminated()
     network_s = time.perf_counter() - start
     dams, water = build_dams(elevation, net, 200, random_state=0, area_km2=(1, 100))
     seconds = {}

@@ -76,7 +76,7 @@ def test_a_cut_cell_passes_nothing_on():
     hnp.arrays(
         np.float32,
         st.tuples(st.integers(2, 9), st.integers(2, 9)),
-        elements=st.integers(0, 50).map(float),
+        elements=st.integers(0, 50).map(float) | st.floats(-50, 50, width=32),
     )
 )
 def test_every_cell_drains_and_is_counted_once(dem):
@@ -141,6 +141,10 @@ def test_reconditioning_makes_the_flow_follow_the_stream():
     assert after.max() >= 11 * 21
     unchanged = recondition(dem, streams, buffer_cells=3)[:6]
     np.testing.assert_array_equal(unchanged, dem[:6])
+    pond = dem.copy()
+    pond[9:12, 3:6] = np.nan
+    lowered = recondition(pond, streams, buffer_cells=3)
+    np.testing.assert_array_equal(np.isnan(lowered), np.isnan(pond))
     with pytest.raises(CapacityError, match=r"streams of shape .* with 0 cells found"):
         recondition(dem, np.zeros(dem.shape, bool))
 
@@ -189,7 +193,7 @@ def test_taudems_directions_give_taudems_catchments(taudem):
     net = FlowNetwork.from_d8(results["p"].filled(0), encoding="taudem", **grid)
     reported = ~results["ad8"].mask
     np.testing.assert_array_equal(net.upstream_cells[reported], results["ad8"].data[reported])
-    np.testing.assert_array_equal(net.edge_contaminated | results["p"].mask, ~reported)
+    np.testing.assert_array_equal(net.edge_contaminated() | results["p"].mask, ~reported)
     has_path = ~results["plen"].mask
     longest_m = net.longest_path_km[has_path] * 1000
     np.testing.assert_allclose(longest_m, results["plen"].data[has_path], atol=0.5)
@@ -210,11 +214,27 @@ def test_flats_drain_away_from_higher_ground_and_towards_lower():
 
 
 def test_flats_whose_two_gradients_cancel_still_drain():
-    # a level corridor of one cell's width between walls: the steps from the walls are the same everywhere
-    corridor = np.full((5, 40), 9.0)
-    corridor[2, 1:] = 5
-    net = network(corridor)
-    assert net.upstream_cells[2, 39] >= 39
+    # a lake that opens in its far wall: in its middle the steps from the walls and to the opening cancel
+    lake = np.full((100, 100), 9.0)
+    lake[1:-1, 1:-1] = 5
+    lake[-1, 50] = 4
+    assert network(lake).upstream_cells[-1, 50] >= 98 * 98
+
+
+def test_a_pit_far_below_its_rim_is_filled_exactly():
+    # sums in single precision would leave it a little below its way out, a flat that nothing drains
+    dem = np.full((5, 5), 20, np.float32)
+    dem[2, 1:] = 0.20788945, 0.2969849, 5.1, 5.1
+    net = network(dem)
+    assert (net.filled_m[2, 1:] == np.float32(5.1)).all()
+    assert net.upstream_cells[2, 4] >= 4
+
+
+def test_maps_that_are_not_true_to_scale_are_refused():
+    place = Affine(10, 0, 1_000_000, 0, -10, 6_000_000)  # 47 degrees north
+    with pytest.raises(CapacityError, match=r"a map of scale 1\.4\d found \(WGS 84 / Pseudo-Mercator\), within 5%"):
+        network(CORNER_DEM, transform=place, crs="EPSG:3857")
+    network(CORNER_DEM, transform=Affine(10, 0, 0, 0, -10, 0), crs="EPSG:3857")  # at the equator it is true
 
 
 def test_our_filling_and_directions_are_taudems(taudem):

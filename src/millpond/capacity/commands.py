@@ -66,12 +66,13 @@ def water(
         ) as raster,
     ):
         check_crs(raster)
-        values = raster.read(scaled=True) if scaling is None else reflectance(raster.read(), scaling)
+        nodata = 0 if raster.nodata is None else raster.nodata
+        values = raster.read(scaled=True) if scaling is None else reflectance(raster.read(), scaling, nodata=nodata)
         if method == "otsu":
             found, _, used = water_by_index(*values, threshold=threshold)
             how = f"index above {used:.3f}"
         else:
-            found, how = _classified_water(values, training, raster), "classified"
+            found, how = _classified_water(values, training, raster)
         if dem is not None:
             found, n_removed = _without_shadow(found, raster, dem, sun_azimuth, sun_elevation)
             how += f", {n_removed} removed as mountain shadow"
@@ -117,6 +118,10 @@ def factors(
     )
     from millpond.raster import open_raster
 
+    if nested not in ("cut", "share"):
+        raise typer.BadParameter("nested is cut or share.")
+    if buffer is not None and crest_column is not None:
+        raise typer.BadParameter("a --buffer of fixed width knows no crest: leave out --crest-column.")
     with (
         writing((out, TABLES), inputs=[dem, water, streams]) as (unfinished,),
         open_raster({"elevation": dem}) as raster,
@@ -135,7 +140,8 @@ def factors(
         kept = found.polygons.iloc[measured.index - 1]
         n_small = measured.attrs["dropped"]
         n_elsewhere = len(found.polygons) - len(measured) - n_small
-        replaced = [name for name in kept if name in measured]
+        measures = {name.lower() for name in measured}  # a GeoPackage ignores case
+        replaced = [name for name in kept if name.lower() in measures]
         table = kept.drop(columns=replaced).join(measured.set_axis(kept.index))
         unfinished.write_bytes(encoded(table, out))
     left_out = f"{found.n_dropped + n_small} below {SMALLEST_WATER_KM2} km2"
@@ -167,6 +173,8 @@ def fit(
     plot: Annotated[Path | None, typer.Option(help="PNG: out-of-fold estimates against known capacities.")] = None,
 ) -> None:
     """Fit a model to reservoirs of known capacity, and tell how good it is on those that it hasn't seen."""
+    import pandas as pd
+
     from millpond.capacity.errors import CapacityError
     from millpond.capacity.estimation import CAPACITY, FEATURES, fit_capacity_model
     from millpond.capacity.tables import check_columns, read_table, writing
@@ -174,12 +182,20 @@ def fit(
     with writing((out, (".json",)), (plot, PICTURES), inputs=[table]) as (unfinished, picture):
         reservoirs = read_table(table)
         check_columns(reservoirs, table, capacity_column, groups_column)
+        if capacity_column == CAPACITY and "extrapolates" in reservoirs:
+            raise CapacityError(
+                f"{table}: estimated capacities found in {CAPACITY}, known ones expected. They are in known_1e6_m3, if "
+                "there were any: use --capacity-column."
+            )
+        if capacity_column in (_split(features) or ()):
+            raise CapacityError(f"{capacity_column} found among the factors, other columns expected. Leave it out.")
         capacity = reservoirs[capacity_column]
         known = reservoirs.assign(**{CAPACITY: capacity})[capacity.notna()]
         if known.empty:
             raise CapacityError(f"{table}: no capacity in column {capacity_column} found, some expected. Fill it in.")
-        if groups_column is None and "basin" in known and known["basin"].nunique() >= folds:
-            groups_column = "basin"
+        if groups_column is None and "basin" in known:
+            basins = known["basin"]
+            groups_column = "basin" if basins.notna().all() and basins.nunique() >= folds else None
         common = {
             "groups": None if groups_column is None else known[groups_column],
             "n_folds": folds,
@@ -187,15 +203,12 @@ def fit(
         }
         fitted = fit_capacity_model(known, features=_split(features) or FEATURES, model=model, progress=True, **common)
         fits = {model: fitted}
-        if "Aws_km2" in known:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # said a moment ago of the same capacities
-                law = fit_capacity_model(known, features=("Aws_km2",), model="power law", **common)
-            fits["power law on Aws_km2"] = law
+        common_law = {"features": ("Aws_km2",), "model": "power law"}
+        if (fitted.features, model) != (*common_law.values(),) and (known.get("Aws_km2", pd.Series([0])) > 0).all():
+            fits["power law on Aws_km2"] = fit_capacity_model(known, **common_law, **common)
+        _warn_of_units(known[CAPACITY])
         fitted.save(unfinished)
         if picture is not None:
-            import pandas as pd
-
             from millpond.capacity.figures import scatter
 
             seen = fitted.training
@@ -236,6 +249,11 @@ def estimate(
         reservoirs = read_table(table)
         estimates = fitted.estimate(reservoirs, coverage)
         if "extrapolates" not in reservoirs:  # else the capacity is an earlier estimate
+            if {CAPACITY, "known_1e6_m3"} <= {*reservoirs}:
+                raise CapacityError(
+                    f"{table}: columns {CAPACITY} and known_1e6_m3 found, one with the known capacity expected. Rename "
+                    "or drop the other."
+                )
             reservoirs = reservoirs.rename(columns={CAPACITY: "known_1e6_m3"})
         result = reservoirs.drop(columns=[name for name in reservoirs if name in estimates]).join(estimates)
         unfinished.write_bytes(encoded(result, out))
@@ -259,32 +277,70 @@ def _split(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(","))
 
 
+def _warn_of_units(capacity_1e6_m3) -> None:
+    from millpond.capacity.factors import SMALL_CAPACITY_1E6_M3
+
+    low, high = SMALL_CAPACITY_1E6_M3
+    n_odd = int((~capacity_1e6_m3.between(low, high)).sum())
+    if n_odd:
+        warnings.warn(
+            f"{n_odd} of {len(capacity_1e6_m3)} capacities are outside {low:g} to {high:g} million m3, what the study "
+            "calls small. They are read as millions of cubic metres: check that they aren't cubic metres.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
 def _classified_water(values, training, raster):
+    """Water by a classifier of all training polygons, and how well one did on polygons that were held out."""
     from millpond.capacity.errors import CapacityError
-    from millpond.capacity.land_use import classify_land_use
+    from millpond.capacity.land_use import classify_land_use, confusion_matrix, split_polygons
     from millpond.capacity.tables import read_vector
 
-    classes, classifier = classify_land_use(values, read_vector(training), raster.transform, raster.crs)
+    polygons, grid = read_vector(training), (raster.transform, raster.crs)
+    classes, classifier = classify_land_use(values, polygons, *grid)
     names = [str(name) for name in classifier.classes_]
     if "water" not in names:
         raise CapacityError(f"{training}: classes {', '.join(names)} found, one called water expected. Name it so.")
-    return classes == names.index("water")
+    how = "classified"
+    if polygons["land_use"].value_counts().min() > 1:
+        part, held_out = split_polygons(polygons)
+        tested = classify_land_use(values, part, *grid)
+        counts = confusion_matrix(tested[0], tested[1].classes_, held_out, *grid)
+        right = counts.loc["water", "water"]
+        how += (
+            f"; on held-out polygons {right / max(counts.loc['water'].sum(), 1):.0%} of the water was found, and "
+            f"{right / max(counts['water'].sum(), 1):.0%} of what was called water was"
+        )
+    return classes == names.index("water"), how
 
 
 def _without_shadow(found, image, dem, sun_azimuth_deg, sun_elevation_deg):
+    """Water without bodies in mountain shadow, which mountains beyond the image may cast too."""
     import numpy as np
+    from rasterio.transform import Affine
 
-    from millpond.capacity.shadow import remove_shadow
+    from millpond.capacity.shadow import drop_shaded, mountain_shadow
     from millpond.capacity.tables import check_crs
+    from millpond.capacity.terrain import cell_size_m
     from millpond.raster import open_raster, read_onto
 
     with open_raster({"elevation": dem}) as raster:
         check_crs(raster)
-        elevation = read_onto(dem, image, resampling="bilinear").astype(float)
-        elevation[elevation == raster.nodata] = np.nan
-    sun = {"sun_azimuth_deg": sun_azimuth_deg, "sun_elevation_deg": sun_elevation_deg}
-    left, _, n_removed = remove_shadow(found, elevation, image.transform, image.crs, **sun)
-    return left, n_removed
+        elevation = raster.read(scaled=True)[0]
+        relief_m = np.nanmax(elevation) - np.nanmin(elevation)
+    _, widths, heights = cell_size_m(image.shape, image.transform, image.crs)
+    reach_m = relief_m / np.tan(np.radians(max(sun_elevation_deg, 1)))
+    pad = min(int(reach_m / min(widths.min(), heights.min())) + 1, 4 * max(image.shape))
+    shadow = mountain_shadow(
+        read_onto(dem, image, resampling="bilinear", pad=pad),
+        image.transform @ Affine.translation(-pad, -pad),
+        image.crs,
+        sun_azimuth_deg=sun_azimuth_deg,
+        sun_elevation_deg=sun_elevation_deg,
+    )
+    rows, cols = image.shape
+    return drop_shaded(found, shadow[pad : pad + rows, pad : pad + cols])
 
 
 def _capacity_map(reservoirs, dem):

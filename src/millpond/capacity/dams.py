@@ -131,7 +131,7 @@ def build_dams(
     """
     rng = check_random_state(random_state)
     low, high = area_km2
-    streams = (net.upstream_area_km2 >= low) & (net.upstream_area_km2 <= high) & ~net.edge_contaminated
+    streams = (net.upstream_area_km2 >= low) & (net.upstream_area_km2 <= high) & ~net.edge_contaminated()
     water = np.zeros(net.shape, np.int32)
     taken = np.zeros(net.shape, bool) if within is None else ~within
     around = np.add.outer(np.array([-1, 0, 1]) * net.shape[1], [-1, 0, 1]).ravel()

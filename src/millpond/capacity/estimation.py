@@ -11,8 +11,9 @@ R_i = |log y_i - mu_k(i)(x_i)|, the interval at x reaches
     from the floor(alpha (n + 1))-th smallest of mu_k(i)(x) - R_i
     to the ceil((1 - alpha)(n + 1))-th smallest of mu_k(i)(x) + R_i,    i = 1 ... n.
 
-Whatever the model, it holds at least about 1 - 2 alpha of new reservoirs, and usually 1 - alpha of them, if they are
-exchangeable with those of the training. Reservoirs of another basin hardly are; the book's chapter on transfer counts
+Whatever the model, with folds of equal size it holds at least 1 - 2 alpha of new reservoirs, less a term of the order
+of the number of folds over n (their theorem 4), and usually about 1 - alpha, if they are exchangeable with those of the
+training. Reservoirs of another basin hardly are; the book's chapter on transfer counts
 what intervals hold there.
 """
 
@@ -21,7 +22,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from warnings import warn
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,6 @@ from tqdm import tqdm
 from millpond.capacity.baselines import PowerLawRegressor
 from millpond.capacity.elm import hidden_layer
 from millpond.capacity.errors import CapacityError
-from millpond.capacity.factors import SMALL_CAPACITY_1E6_M3
 from millpond.capacity.scenarios import HIDDEN, scenarios, scores, unfitted
 from millpond.files import write_text
 
@@ -271,6 +270,11 @@ def _prepared(model: str, x: np.ndarray, group: np.ndarray, random_state, settin
     enough_groups = len(set(group)) >= search.cv.get_n_splits()
     inner = list(search.cv.split(x, groups=group)) if enough_groups else []
     smallest = min((len(train) for train, _ in inner), default=0)
+    if not enough_groups:
+        raise CapacityError(
+            f"{len(set(group))} groups in a training part found, {search.cv.get_n_splits()} expected, to choose the "
+            "number of neurons. Add reservoirs of more groups, take more folds, or the power law."
+        )
     _check_size(smallest, min(HIDDEN), "neurons")
     ((n_hidden, choices),) = search.param_grid.items()
     search.set_params(cv=inner, param_grid={n_hidden: [n for n in choices if n < smallest]})
@@ -335,15 +339,6 @@ def _check_capacities(capacity_1e6_m3: np.ndarray) -> None:
         raise CapacityError(
             f"{CAPACITY}: {capacity_1e6_m3[0]:g} for all {len(capacity_1e6_m3)} reservoirs found, different ones "
             "expected. Check the column."
-        )
-    low, high = SMALL_CAPACITY_1E6_M3
-    n_odd = int(((capacity_1e6_m3 < low) | (capacity_1e6_m3 > high)).sum())
-    if n_odd:
-        warn(
-            f"{n_odd} of {len(capacity_1e6_m3)} capacities are outside {low:g} to {high:g} million m3, what the study "
-            f"calls small. {CAPACITY} is in millions of cubic metres: check that they aren't cubic metres.",
-            UserWarning,
-            stacklevel=3,
         )
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import shapely
 from rasterio.features import rasterize
 from scipy import ndimage
 
 from millpond.capacity.errors import CapacityError
 from millpond.capacity.terrain import FlowNetwork
-from millpond.raster import check_same_grid, open_raster
+from millpond.raster import Raster, check_same_grid, open_raster
 
 FACTORS = ("Asc_km2", "Lsc_km", "Aws_km2", "Ssc_deg", "Sb_deg", "Rsc_m")
 """Area of the sub-catchment, its longest flow path, area of the water surface, mean slope of the sub-catchment, mean
@@ -24,7 +25,7 @@ SMALLEST_WATER_KM2 = 0.002
 """The study leaves out smaller water bodies."""
 
 SUB_BASIN_KM2 = 10.0
-"""Least size of the sub-basins that number the column `basin`."""
+"""Basins are split where both parts are larger; the parts number the column `basin`."""
 
 
 def reservoir_factors(
@@ -60,16 +61,17 @@ def reservoir_factors(
         If the coordinate reference systems differ, no water lies on the DEM, or the DEM is unusable.
     """
     with open_raster({"elevation": dem_path}) as dem:
-        elevation = dem.read()[0]
+        elevation = dem.read(scaled=True)[0]
         if isinstance(water, str | Path):
             with open_raster({"water": water}) as raster:
                 check_same_grid(dem, raster)
                 labels, areas_km2 = raster.read()[0], None
+                labels[labels == raster.nodata] = 0
         elif isinstance(water, gpd.GeoDataFrame):
             labels, areas_km2 = rasterized(water, dem)
         else:
             labels, areas_km2 = np.asarray(water), None
-        net = FlowNetwork.from_dem(elevation, transform=dem.transform, crs=dem.crs, nodata=dem.nodata)
+        net = FlowNetwork.from_dem(elevation, transform=dem.transform, crs=dem.crs)
     return factors_on_network(
         net, labels, areas_km2, crest_m=crest_m, freeboard_m=freeboard_m, buffer_m=buffer_m, nested=nested
     )
@@ -97,7 +99,7 @@ def factors_on_network(
     ----------
     net : FlowNetwork
     labels : (rows, cols) array of int
-        0 where there is no water.
+        0 or less where there is no water.
     areas_km2 : mapping of label to float, optional
         Areas of the water surfaces where they are known better than from cells.
     crest_m : mapping of label to float, optional
@@ -115,39 +117,52 @@ def factors_on_network(
     -------
     DataFrame
         One row a reservoir, by label: `FACTORS`, `outlet_row`, `outlet_col`, `waterline_m`, `crest_m`,
-        `edge_contaminated` (part of the catchment may lie outside the DEM), `basin` (the sub-basin of at least
-        `SUB_BASIN_KM2` that holds the outlet: neighbours share slopes, so an honest split keeps a basin on one side).
+        `edge_contaminated` (part of the sub-catchment may lie outside the DEM), `basin` (number of the sub-basin that
+        holds the outlet, see `SUB_BASIN_KM2`: neighbours share slopes, so an honest split keeps a basin on one side).
         `attrs["dropped"]` counts the water bodies below `SMALLEST_WATER_KM2`.
 
     Raises
     ------
     CapacityError
-        If shapes differ, `nested` is unknown, or no water body is left.
+        If shapes differ, `nested` is unknown, no water body is left, or a crest isn't above its water.
     """
     if nested not in ("cut", "share"):
         raise CapacityError(f"nested={nested!r} found, 'cut' or 'share' expected.")
     if labels.shape != net.shape:
         raise CapacityError(f"water of shape {labels.shape} found, {net.shape} as of the DEM expected. Resample it.")
-    labels = np.where(net.upstream_cells > 0, labels, 0)
-    found = np.unique(labels[labels > 0])
+    # Numbered from 1, whatever the labels are: tables of a row a number stay small.
+    found, numbers = np.unique(np.where(net.upstream_cells > 0, labels, 0), return_inverse=True)
+    numbers = numbers.reshape(net.shape).astype(np.int32) - np.searchsorted(found, 1) + 1
+    np.maximum(numbers, 0, out=numbers)
+    found = found[found > 0]
     if found.size == 0:
         raise CapacityError("no water found on the DEM. Check that both cover the same place, and that water is not 0.")
-    area = pd.Series(ndimage.sum(net.cell_area_km2, labels, found), found)
+    area = pd.Series(ndimage.sum(net.cell_area_km2, numbers, range(1, found.size + 1)), found)
     if areas_km2 is not None:
         area = area.index.to_series().map(areas_km2).fillna(area)
     kept = area.index[area >= SMALLEST_WATER_KM2]
     if kept.empty:
         raise CapacityError(f"all {found.size} water bodies are below {SMALLEST_WATER_KM2} km2, larger ones expected.")
 
-    outlets = np.array(ndimage.maximum_position(net.upstream_cells, labels, kept)).reshape(-1, 2).astype(int)
+    bodies = np.searchsorted(found, kept) + 1  # the number of each kept label
+    outlets = np.array(ndimage.maximum_position(net.upstream_cells, numbers, bodies)).reshape(-1, 2).astype(int)
     flat = np.ravel_multi_index(tuple(outlets.T), net.shape)
-    catchments = net.catchments(cut=flat if nested == "cut" else None)
-    waterline = pd.Series(ndimage.maximum(net.filled_m, labels, kept), kept)
+    cut = flat if nested == "cut" else None
+    catchments = net.catchments(cut)
+    waterline = pd.Series(ndimage.maximum(net.filled_m, numbers, bodies), kept)
     crest = kept.to_series().map(crest_m or {}).astype(float).fillna(waterline + freeboard_m)
+    low = crest.index[~(crest > waterline)]
+    if len(low):
+        raise CapacityError(
+            f"a crest of {crest[low[0]]:g} m over water of {waterline[low[0]]:g} m in reservoir {low[0]} found, a "
+            "higher one expected. Correct it or leave it out."
+        )
     at = tuple(outlets.T)
-    buffer_slope = _buffer_slope_deg(net, labels, kept, flat, waterline, crest, buffer_m, nested)
+    levels = waterline.to_numpy(), crest.to_numpy()
+    buffer_slope = _buffer_slope_deg(net, numbers, bodies, flat, levels, buffer_m, nested)
     bare = np.isnan(buffer_slope)
-    buffer_slope[bare] = _bank_slope_deg(net, labels, kept[bare])
+    if bare.any():
+        buffer_slope[bare] = _bank_slope_deg(net, numbers, bodies[bare])
     table = pd.DataFrame(
         {
             "Asc_km2": catchments.area_km2[at],
@@ -160,7 +175,7 @@ def factors_on_network(
             "outlet_col": at[1],
             "waterline_m": waterline,
             "crest_m": crest,
-            "edge_contaminated": net.edge_contaminated[at],
+            "edge_contaminated": net.edge_contaminated(cut)[at],
             "basin": net.flow.subbasins_area(SUB_BASIN_KM2, uparea=net.upstream_area_km2)[0][at],
         },
         index=pd.Index(kept, name="label"),
@@ -169,61 +184,84 @@ def factors_on_network(
     return table
 
 
-def _buffer_slope_deg(net, labels, kept, outlets, waterline, crest, buffer_m, nested) -> np.ndarray:
+def _buffer_slope_deg(net, numbers, bodies, outlets, levels, buffer_m, nested) -> np.ndarray:
     """Mean slope of each buffer; NaN for one without a cell."""
     if buffer_m is not None:
         size_m = (net.cell_height_m.mean(), net.cell_width_m.mean())
-        dry = ~np.isin(labels, kept)
+        dry = ~np.isin(numbers, bodies)
         distance_m, nearest = ndimage.distance_transform_edt(dry, sampling=size_m, return_indices=True)
-        owner = np.where((distance_m > 0) & (distance_m <= buffer_m), labels[tuple(nearest)], 0)
+        owner = np.where((distance_m > 0) & (distance_m <= buffer_m), numbers[tuple(nearest)], 0)
     elif nested == "share":
         # Buffers may overlap, so each is taken by itself; the other way needs one pass for all.
         slopes = []
-        for label, outlet in zip(kept, outlets, strict=True):
+        for outlet, waterline, crest in zip(outlets, *levels, strict=True):
             upstream = net.flow.basins(idxs=np.array([outlet])) == 1
-            inside = upstream & (net.filled_m > waterline[label]) & (net.filled_m <= crest[label]) & (labels == 0)
+            inside = upstream & (net.filled_m > waterline) & (net.filled_m <= crest) & (numbers == 0)
             slopes.append(net.slope_deg[inside].mean() if inside.any() else np.nan)
         return np.array(slopes)
     else:
         # Cells of a sub-catchment drain through its outlet, so those below the crest are connected with the water.
-        owner = net.flow.basins(idxs=outlets, ids=np.arange(1, len(kept) + 1, dtype=np.uint32))
-        limits = np.full((2, len(kept) + 1), np.nan)
-        limits[:, 1:] = waterline[kept], crest[kept]
+        owner = net.flow.basins(idxs=outlets, ids=np.arange(1, len(bodies) + 1, dtype=np.uint32))
+        limits = np.full((2, len(bodies) + 1), np.nan, np.float32)
+        limits[:, 1:] = levels
         low, high = limits[:, owner]
         with np.errstate(invalid="ignore"):
-            inside = (net.filled_m > low) & (net.filled_m <= high) & (labels == 0)
-        owner = np.where(inside, np.concatenate([[0], kept])[owner], 0)
+            inside = (net.filled_m > low) & (net.filled_m <= high) & (numbers == 0)
+        owner = np.where(inside, np.concatenate([[0], bodies])[owner], 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return ndimage.sum(net.slope_deg, owner, kept) / ndimage.sum(owner > 0, owner, kept)
+        return ndimage.sum(net.slope_deg, owner, bodies) / ndimage.sum(owner > 0, owner, bodies)
 
 
-def _bank_slope_deg(net, labels, wanted) -> list[float]:
+def _bank_slope_deg(net, numbers, bodies) -> list[float]:
     """Mean slope of the dry cells that touch each water body, corners included."""
-    dry = (labels == 0) & ~np.isnan(net.slope_deg)
-    places = ndimage.find_objects(labels)
+    dry = (numbers == 0) & ~np.isnan(net.slope_deg)
+    places = ndimage.find_objects(numbers)
     slopes = []
-    for label in wanted:
-        rows, cols = (slice(max(side.start - 1, 0), side.stop + 1) for side in places[label - 1])
-        body = labels[rows, cols] == label
+    for number in bodies:
+        rows, cols = (slice(max(side.start - 1, 0), side.stop + 1) for side in places[number - 1])
+        body = numbers[rows, cols] == number
         beside = ndimage.binary_dilation(body, np.ones((3, 3))) & dry[rows, cols]
         slopes.append(net.slope_deg[rows, cols][beside].mean() if beside.any() else np.nan)
     return slopes
 
 
-def rasterized(water: gpd.GeoDataFrame, dem) -> tuple[np.ndarray, dict[int, float]]:
+def rasterized(water: gpd.GeoDataFrame, dem: Raster) -> tuple[np.ndarray, dict[int, float]]:
     """Labels of polygons on the DEM's grid, from 1 in their order, and their true areas in km2.
+
+    A cell belongs to the polygon that holds its centre: one that water only touches is bank, and often far above the
+    water. A polygon without any centre gets the cells that it touches.
 
     Raises
     ------
     CapacityError
-        If the coordinate reference systems differ.
+        If the coordinate reference systems differ, or polygons overlap.
     """
     if water.crs is None or water.crs != dem.crs:
         raise CapacityError(
             f"water in {water.crs} found, {dem.crs} as of the DEM expected. Reproject it: water.to_crs(dem.crs)."
         )
-    numbers = range(1, len(water) + 1)
-    shapes = list(zip(water.geometry, numbers, strict=True))
-    labels = rasterize(shapes, dem.shape, transform=dem.transform, dtype="int32", all_touched=True)
+    _check_apart(water)
+    shapes = list(zip(water.geometry, range(1, len(water) + 1), strict=True))
+    grid = {"out_shape": dem.shape, "transform": dem.transform, "dtype": "int32"}
+    labels = rasterize(shapes, **grid)
+    found = np.unique(labels)
+    if small := [(geometry, number) for geometry, number in shapes if number not in found]:
+        labels = np.where(labels > 0, labels, rasterize(small, all_touched=True, **grid))
     equal_area = water.to_crs("EPSG:6933")  # cylindrical equal area: true areas from any reference system
-    return labels, dict(zip(numbers, equal_area.area / 1e6, strict=True))
+    return labels, dict(enumerate(equal_area.area / 1e6, start=1))
+
+
+def _check_apart(water: gpd.GeoDataFrame) -> None:
+    """Refuse polygons that share more than a hundredth of the smaller one: a cell can belong to one only."""
+    shapes = water.geometry.to_numpy()
+    first, second = water.sindex.query(shapes, predicate="intersects")
+    pairs = first < second
+    first, second = first[pairs], second[pairs]
+    shared = shapely.area(shapely.intersection(shapes[first], shapes[second]))
+    overlap = shared > 0.01 * np.minimum(shapely.area(shapes[first]), shapely.area(shapes[second]))
+    if overlap.any():
+        names = [str(water.index[side[overlap][0]]) for side in (first, second)]
+        raise CapacityError(
+            f"overlapping water bodies found, first {' and '.join(names)}, each cell in one expected. Merge or cut "
+            "them."
+        )

@@ -78,7 +78,6 @@ def capacity_map(reservoirs: gpd.GeoDataFrame, dem: Raster | None = None) -> Fig
     metres = _metres_per_unit(shown.crs, (south + north) / 2)
     middle, half = _extent((west, south, east, north), metres)
     west, south, east, north = *(middle - half), *(middle + half)
-    geographic = shown.crs.is_geographic
     aspect = metres[1] / metres[0]
     height = float(np.clip(7 * aspect * half[1] / half[0], 3, 9))
     with _styled(8.4, height + 0.5) as figure:
@@ -116,7 +115,7 @@ def capacity_map(reservoirs: gpd.GeoDataFrame, dem: Raster | None = None) -> Fig
         _plain_log_ticks(bar.ax.yaxis)
         ax.set(xlim=(west, east), ylim=(south, north), aspect=aspect)
         ax.grid(False)
-        _label_axes(ax, geographic)
+        _label_axes(ax, None if shown.crs.is_geographic else metres)
         _draw_scale(ax, metres[0])
         legend = figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=2)
         for handle in legend.legend_handles:
@@ -171,13 +170,16 @@ def _plain_log_ticks(axis) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def _label_axes(ax: Axes, geographic: bool) -> None:
-    names = ("longitude (°)", "latitude (°)") if geographic else ("easting (km)", "northing (km)")
-    for axis, name in zip((ax.xaxis, ax.yaxis), names, strict=True):
+def _label_axes(ax: Axes, metres: tuple[float, float] | None) -> None:
+    """Kilometres along both axes of a projected map, degrees along those of a geographic one."""
+    if metres is None:
+        named = zip((ax.xaxis, ax.yaxis), ("longitude (°)", "latitude (°)"), (1, 1), strict=True)
+    else:
+        named = zip((ax.xaxis, ax.yaxis), ("easting (km)", "northing (km)"), np.divide(metres, 1000), strict=True)
+    for axis, name, unit in named:
         axis.set_label_text(name)
         axis.set_major_locator(MaxNLocator(5))
-        if not geographic:
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:g}"))
+        axis.set_major_formatter(FuncFormatter(lambda value, _, unit=unit: f"{value * unit:g}"))
 
 
 def _draw_scale(ax: Axes, metres_per_unit: float) -> None:

@@ -131,7 +131,7 @@ def read_water(path: Path, dem: Raster, *, reproject: bool, id_column: str | Non
     Parameters
     ----------
     path : path
-        Polygons, or a raster of labels or a mask: touching cells of one value above 0 are one body.
+        Polygons, or a raster: of labels, whole numbers above 0 for water, or a mask, where touching cells are a body.
     dem : Raster
     reproject : bool
         Bring them onto the DEM where they differ.
@@ -148,7 +148,8 @@ def read_water(path: Path, dem: Raster, *, reproject: bool, id_column: str | Non
         others = sorted({*polygons.geom_type} - {"Polygon", "MultiPolygon"})
         if others:
             raise CapacityError(f"{path}: {', '.join(others)} found, polygons expected. Outline the water.")
-        if id_column is not None:
+        id_column = id_column or ("label" if "label" in polygons else None)
+        if id_column is not None and polygons.index.name is None:
             check_columns(polygons, path, id_column)
             polygons = labelled(polygons.assign(label=polygons[id_column]))
             if polygons.index.name is None:
@@ -156,13 +157,19 @@ def read_water(path: Path, dem: Raster, *, reproject: bool, id_column: str | Non
         return Water(_named(polygons), *rasterized(polygons, dem), 0)
     if id_column is not None:
         raise CapacityError(f"{path}: a raster found, polygons expected, with a column {id_column}. Outline it.")
-    polygons, n_dropped = polygons_of(_read_labels(path, dem, reproject), dem.transform, dem.crs)
+    values, codes = np.unique(_read_labels(path, dem, reproject), return_inverse=True)
+    codes = codes.reshape(dem.shape) - np.searchsorted(values, 0, side="right") + 1  # from 1, 0 and less are land
+    polygons, n_dropped = polygons_of(codes, dem.transform, dem.crs)
     if polygons.empty:
         raise CapacityError(
             f"{path}: no water body of {SMALLEST_WATER_KM2} km2 or more found on the DEM, one or more expected. Check "
             "that both cover the same place, and that water is not 0."
         )
-    polygons = labelled(polygons.drop(columns="area_km2")).sort_index()
+    polygons = polygons.drop(columns="area_km2")
+    if (values > 0).sum() > 1:  # labels; bodies of a mask are told apart by their place
+        polygons["label"] = values[values > 0][polygons["label"] - 1]
+        polygons = polygons.dissolve("label", as_index=False)
+    polygons = labelled(polygons).sort_index()
     shapes = zip(polygons.geometry, range(1, len(polygons) + 1), strict=True)
     labels = rasterize(shapes, dem.shape, transform=dem.transform, dtype="int32")
     return Water(_named(polygons), labels, None, n_dropped)
@@ -224,7 +231,7 @@ def check_columns(table: pd.DataFrame, path: Path, *names: str | None) -> None:
 def writing(
     *outputs: tuple[Path | None, tuple[str, ...]], inputs: Iterable[str | Path | None]
 ) -> Iterator[list[Path | None]]:
-    """Temporary paths for outputs, all of which appear if the block ends well, and none if it doesn't.
+    """Temporary paths for outputs, which appear together if the block ends well, and not at all if it doesn't.
 
     Whatever is wrong with an output is told before the block begins.
 
@@ -267,6 +274,7 @@ def encoded(table: pd.DataFrame, path: str | Path) -> bytes:
         if has_shapes:
             inside = table.geometry.representative_point().to_crs(_DEGREES)
             table = pd.DataFrame(table.drop(columns=table.geometry.name))
+            table = table.drop(columns=["lon", "lat"], errors="ignore")
             table.insert(0, "lon", inside.x.round(6))
             table.insert(1, "lat", inside.y.round(6))
         return table.to_csv(index=table.index.name is not None, lineterminator="\n").encode()
@@ -276,6 +284,7 @@ def encoded(table: pd.DataFrame, path: str | Path) -> bytes:
         )
     if suffix == ".geojson":
         table = table.to_crs(_DEGREES)
+    table = table.drop(columns=[name for name in table if name.lower() == "fid"])  # the format's own row number
     content = BytesIO()
     table.reset_index(drop=table.index.name is None).to_file(content, driver=_DRIVERS[suffix], layer=path.stem)
     return content.getvalue()
@@ -323,4 +332,7 @@ def _read_labels(path: Path, dem: Raster, reproject: bool) -> np.ndarray:
             except RasterError as error:
                 raise CapacityError(f"{error} Here: --reproject.") from error
             values = raster.read()[0]
-        return np.where(np.isnan(values) | (values == raster.nodata), 0, values)
+        values = np.where(np.isnan(values) | (values == raster.nodata), 0, values)
+        if (values % 1 != 0).any():
+            raise CapacityError(f"{path}: fractions found, whole numbers expected: labels or a mask. Round them.")
+        return values

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 import pyflwdir
-from pyproj import CRS
+from pyproj import CRS, Proj, Transformer
 from rasterio.transform import Affine
 from scipy.ndimage import distance_transform_edt
 
@@ -27,6 +27,9 @@ _COL_STEP = np.array([1, 0, -1, 0, 1, -1, -1, 1])
 _ESRI = np.array([1, 64, 16, 4, 128, 32, 8, 2], np.uint8)
 _ENCODINGS = {"esri": _ESRI, "taudem": np.array([1, 3, 5, 7, 2, 4, 6, 8])}
 _PIT, _NO_DATA = np.uint8(0), np.uint8(247)  # pyflwdir's codes
+
+LARGEST_SCALE_ERROR = 0.05
+"""Projections whose scale differs more from 1 are refused."""
 
 
 class Catchments(NamedTuple):
@@ -86,7 +89,10 @@ class FlowNetwork:
         """
         elevation = _as_elevation(elevation, nodata)
         crs, width, height = cell_size_m(elevation.shape, transform, crs)
-        filled, flooded = pyflwdir.dem.fill_depressions(elevation, nodata=np.nan)
+        _, flooded = pyflwdir.dem.fill_depressions(elevation, nodata=np.nan)
+        flood = pyflwdir.from_array(flooded, ftype="d8", check_ftype=False)
+        # pyflwdir fills by sums in float32, which can leave a pit an ulp below its way out.
+        filled = _levels(flood.idxs_seq, flood.idxs_ds, elevation)
         codes = _steepest(filled, width, height)
         flat = (codes == _PIT) & (flooded != _PIT)  # where the flood began, water leaves the grid
         _drain_flats(codes, filled, flat, width, height)
@@ -163,13 +169,10 @@ class FlowNetwork:
         Catchments
             Zero cells where there are no data.
         """
-        passes = np.ones(self.filled_m.size, bool)
-        if cut is not None:
-            passes[cut] = False
         cells, area, path, slope, highest = _sweep(
             self.flow.idxs_seq,
             self.flow.idxs_ds,
-            passes,
+            self._passes(cut),
             self.cell_width_m,
             self.cell_height_m,
             self.slope_deg.ravel(),
@@ -199,15 +202,28 @@ class FlowNetwork:
         """(rows, cols) length of the longest flow path that ends in each cell."""
         return self._whole.longest_path_km
 
-    @cached_property
-    def edge_contaminated(self) -> np.ndarray:
-        """(rows, cols) bool: part of the catchment may lie outside the grid or where data lack (as in TauDEM)."""
+    def edge_contaminated(self, cut: np.ndarray | None = None) -> np.ndarray:
+        """(rows, cols) bool: part of the catchment may lie outside the grid or where data lack (as in TauDEM).
+
+        Parameters
+        ----------
+        cut : array of int, optional
+            As in `catchments`: what lies upstream of these cells doesn't count below them.
+        """
         known = np.pad(self.flow.mask.reshape(self.shape), 1)
         rows, cols = self.shape
         beside = np.zeros(self.shape, bool)
         for down, right in zip(_ROW_STEP, _COL_STEP, strict=True):
             beside |= ~known[1 + down : 1 + down + rows, 1 + right : 1 + right + cols]
-        return _spread_downstream(self.flow.idxs_seq, self.flow.idxs_ds, beside.ravel()).reshape(self.shape)
+        return _spread_downstream(self.flow.idxs_seq, self.flow.idxs_ds, self._passes(cut), beside.ravel()).reshape(
+            self.shape
+        )
+
+    def _passes(self, cut: np.ndarray | None) -> np.ndarray:
+        passes = np.ones(self.filled_m.size, bool)
+        if cut is not None:
+            passes[cut] = False
+        return passes
 
 
 def horn_slope_deg(elevation_m: np.ndarray, cell_width_m: np.ndarray, cell_height_m: np.ndarray) -> np.ndarray:
@@ -256,6 +272,7 @@ def recondition(
     ----------
     elevation_m : (rows, cols) array
     streams : (rows, cols) bool array
+        Cells without elevation don't count.
     buffer_cells : float
         Distance from the stream that is bent, in cells.
     smooth_drop_m, sharp_drop_m : float
@@ -264,6 +281,9 @@ def recondition(
     -------
     (rows, cols) float32 array
     """
+    unknown = np.isnan(elevation_m)
+    if streams.shape == elevation_m.shape:
+        streams = streams & ~unknown
     if streams.shape != elevation_m.shape or not streams.any():
         raise CapacityError(
             f"streams of shape {streams.shape} with {int(streams.sum())} cells found, a network on the DEM's grid "
@@ -271,11 +291,11 @@ def recondition(
         )
     to_stream, stream = distance_transform_edt(~streams, return_indices=True)
     buffer = to_stream <= buffer_cells
-    to_outside, outside = distance_transform_edt(buffer, return_indices=True)
+    to_outside, outside = distance_transform_edt(buffer | unknown, return_indices=True)
     bed = elevation_m[tuple(stream)] - smooth_drop_m
     bank = elevation_m[tuple(outside)]
     bent = bed + (bank - bed) * to_stream / np.maximum(to_stream + to_outside, 1)
-    out = np.where(buffer, np.minimum(bent, elevation_m), elevation_m)
+    out = np.where(buffer & ~unknown, np.fmin(bent, elevation_m), elevation_m)
     out[streams] -= sharp_drop_m
     return out.astype(np.float32)
 
@@ -301,7 +321,8 @@ def cell_size_m(shape: tuple[int, int], transform: Affine, crs) -> tuple[CRS, np
     Raises
     ------
     CapacityError
-        If there is no reference system, or the grid isn't north up.
+        If there is no reference system, the grid isn't north up, or a projected map isn't true to scale, such as Web
+        Mercator far from the equator.
     """
     if crs is None:
         raise CapacityError("no coordinate reference system found, needed for lengths. Set it in the DEM (gdal_edit).")
@@ -310,6 +331,7 @@ def cell_size_m(shape: tuple[int, int], transform: Affine, crs) -> tuple[CRS, np
     crs = CRS.from_user_input(crs)
     rows = np.arange(shape[0])
     if not crs.is_geographic:
+        _check_scale(crs, transform @ (0.5, shape[0] / 2))
         metres = crs.axis_info[0].unit_conversion_factor
         return crs, np.full(len(rows), transform.a * metres), np.full(len(rows), -transform.e * metres)
     geod = crs.get_geod()
@@ -319,6 +341,27 @@ def cell_size_m(shape: tuple[int, int], transform: Affine, crs) -> tuple[CRS, np
     width = geod.inv(here, middle, there, middle)[2]
     height = geod.inv(here, top, here, top + transform.e)[2]
     return crs, width, height
+
+
+def _check_scale(crs: CRS, place: tuple[float, float]) -> None:
+    degrees = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True).transform(*place)
+    factors = Proj(crs).get_factors(*degrees)
+    worst = max(factors.meridional_scale, factors.parallel_scale, key=lambda scale: abs(np.log(scale)))
+    if not abs(worst - 1) <= LARGEST_SCALE_ERROR:
+        raise CapacityError(
+            f"a map of scale {worst:.2f} found ({crs.name}), within {LARGEST_SCALE_ERROR:.0%} of 1 expected: its "
+            "lengths aren't those on the ground. Warp the DEM to UTM (gdalwarp -t_srs)."
+        )
+
+
+@numba.njit(cache=True)
+def _levels(order, downstream, ground):
+    """Ground with depressions filled: the highest ground on the way out, from the outlets up."""
+    levels = ground.copy()
+    flat = levels.ravel()
+    for cell in order:
+        flat[cell] = max(flat[cell], flat[downstream[cell]])
+    return levels
 
 
 @numba.njit(cache=True)
@@ -351,8 +394,8 @@ def _steepest(filled, width, height):
 def _drain_flats(codes, surface, flat, width, height) -> None:
     """Give the cells of flats a code: down a relief made of the steps to lower ground and those from higher ground.
 
-    The two may cancel. Where they do, the made relief has flats, which drain likewise; each round drains at least the
-    cells next to a way out.
+    The two may cancel. Where they do, the made relief has flats, which drain likewise. Every flat has a way out, since
+    a depression is filled to the level of its rim, and each round drains at least the cells next to one.
     """
     while flat.any():
         cells = np.flatnonzero(flat)
@@ -454,9 +497,9 @@ def _sweep(order, downstream, passes, width, height, slope, elevation):
 
 
 @numba.njit(cache=True)
-def _spread_downstream(order, downstream, seeds):
+def _spread_downstream(order, downstream, passes, seeds):
     reached = seeds.copy()
     for i in range(order.size - 1, -1, -1):
-        if reached[order[i]]:
+        if reached[order[i]] and passes[order[i]]:
             reached[downstream[order[i]]] = True
     return reached
