@@ -136,6 +136,15 @@ def test_real_dams_are_split_and_transferred():
     assert study.clean_nid()[-1]["rows_left"] == len(known)
 
 
+def test_without_the_limits_of_size_a_law_is_steeper():
+    if not datasets.is_present("nid"):
+        pytest.skip("needs nid of the data root (set MILLPOND_DATA)")
+    small, any_size = (study.fit_law("VA", size, seed=0) for size in ("small", "any"))
+    assert any_size["n"] > small["n"]
+    # selection by what is estimated cuts large volumes of small surfaces and small volumes of large ones
+    assert any_size["exponent"] > small["exponent"]
+
+
 def test_the_small_reservoirs_of_ceara_are_a_target():
     if not (datasets.is_present("nid") and datasets.is_present("ceara")):
         pytest.skip("needs nid and ceara of the data root (set MILLPOND_DATA)")

@@ -57,7 +57,7 @@ _NID_MEASURED = ["capacity_1e6_m3", "surface_area_km2", "drainage_area_km2", "he
 _NEIGHBOURHOOD_DEG = 0.1
 
 
-def read_nid(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_nid(path: str | Path, *, small_only: bool = True) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read and clean the National Inventory of Dams in its table of 2013.
 
     `Normal_Storage` is the capacity: the water below the normal retention level, to which `Surface_Area` belongs as
@@ -69,6 +69,8 @@ def read_nid(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     ----------
     path : str or Path
         The table as CSV, compressed or not, or the folder with `nid.csv.gz`.
+    small_only : bool
+        Keep the study's small reservoirs alone (`SMALL_CAPACITY_1E6_M3`).
 
     Returns
     -------
@@ -105,7 +107,8 @@ def read_nid(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     keep(~dams.duplicated("nid_id"), "one row a dam: the tallest of several structures under an id")
     keep(~_repeated_reservoirs(dams), "one dam a reservoir: the tallest of several ids with equal figures within 0.1°")
     keep(~(dams["max_storage_1e6_m3"] < dams["capacity_1e6_m3"]), "maximum storage isn't below normal storage")
-    keep(dams["capacity_1e6_m3"].between(*SMALL_CAPACITY_1E6_M3), "capacity is 0.1 to 10 million m3")
+    if small_only:
+        keep(dams["capacity_1e6_m3"].between(*SMALL_CAPACITY_1E6_M3), "capacity is 0.1 to 10 million m3")
     keep(~dams["source"].isin(MIXED_DRAINAGE_UNITS), "agency doesn't mix acres with square miles (GA and MO do)")
     keep(dams["drainage_area_km2"] >= dams["surface_area_km2"], "drainage area isn't below surface area")
     keep(dams["drainage_area_km2"] <= LARGEST_BASIN_KM2, "drainage area isn't above the Mississippi's")

@@ -136,6 +136,12 @@ def _full_grids() -> dict[str, tuple]:
             200,
             "Power law from Virginia's dams to those of other places, both resampled",
         ),
+        "power_laws": (
+            fit_law,
+            [{"place": p, "size": s} for p in ("all", REFERENCE, *TARGETS, CEARA) for s in ("small", "any")],
+            200,
+            "Constants of the power law on the surface, dams drawn anew with replacement",
+        ),
         "transfer": (
             score_transfer,
             [{"reference": r, "target": t, "model": m} for r, t in TRANSFERS for m in COMPARED],
@@ -202,19 +208,20 @@ def correlations(reservoirs: pd.DataFrame) -> list[dict]:
 
 
 @cache
-def dams() -> tuple[pd.DataFrame, pd.DataFrame]:
+def dams(small_only: bool = True) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Real dams and the rules of their cleaning (`millpond.capacity.inventory.read_nid`)."""
-    return read_nid(datasets.path("nid"))
+    return read_nid(datasets.path("nid"), small_only=small_only)
 
 
 @cache
-def dams_of_ceara() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Small surveyed reservoirs of Ceará, and the rules of their cleaning (`millpond.capacity.inventory.read_ceara`).
+def dams_of_ceara(small_only: bool = True) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Surveyed reservoirs of Ceará, and the rules of their cleaning (`millpond.capacity.inventory.read_ceara`).
 
     Their surface is that on the curve at the capacity, so they are full; catchments and most heights are unknown.
     """
     _, reservoirs, cleaning = read_ceara(datasets.path("ceara"))
-    return reservoirs[reservoirs["capacity_1e6_m3"].between(*SMALL_CAPACITY_1E6_M3)], cleaning
+    small = reservoirs["capacity_1e6_m3"].between(*SMALL_CAPACITY_1E6_M3)
+    return reservoirs[small | (not small_only)], cleaning
 
 
 def clean_nid(seed: int = 0) -> list[dict]:
@@ -227,11 +234,11 @@ def clean_ceara(seed: int = 0) -> list[dict]:
     return dams_of_ceara()[1].to_dict("records")
 
 
-def real_dams(place: str) -> pd.DataFrame:
+def real_dams(place: str, *, small_only: bool = True) -> pd.DataFrame:
     """Real dams of a state, of "all" states, or of `CEARA`."""
     if place == CEARA:
-        return dams_of_ceara()[0]
-    known, _ = dams()
+        return dams_of_ceara(small_only)[0]
+    known, _ = dams(small_only)
     return known if place == "all" else known[known["state"] == place]
 
 
@@ -245,6 +252,19 @@ def fit_transfer(features: str, target: str, seed: int) -> dict:
     """Fit the power law on Virginia's dams and score it on those of a place, both drawn anew with replacement."""
     reference, other = (resample(real_dams(place), random_state=seed) for place in (REFERENCE, target))
     return score_power_law(reference, other, FEATURES[features])
+
+
+def fit_law(place: str, size: str, seed: int) -> dict:
+    """Constants of the power law on the surface for the "small" or "any" dams of a place, drawn anew.
+
+    Returns
+    -------
+    dict
+        `n`; `scale`, million cubic metres at a surface of 1 km2; `exponent`.
+    """
+    known = resample(real_dams(place, small_only=size == "small"), random_state=seed)
+    law = PowerLawRegressor().fit(known[["surface_area_km2"]], known["capacity_1e6_m3"])
+    return {"n": len(known), "scale": law.scale_, "exponent": float(law.exponents_[0])}
 
 
 def score_power_law(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> dict:
