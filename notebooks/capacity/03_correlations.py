@@ -22,7 +22,6 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import NullFormatter
 from myst_nb import glue
 from scipy import stats
 
@@ -33,6 +32,8 @@ from millpond.capacity.study import N_MEASURED, correlations, network
 from millpond.experiment import load_runs, results_dir
 
 plots.use_style()
+UNITS = {"km2": "km²", "km": "km", "deg": "degree", "m": "m"}
+table1 = published.load("capacity_table1_correlations").set_index(["method", "variable"])
 SHORT = {factor: factor.split("_")[0] for factor in FACTORS}  # the study's names
 
 # %% [markdown]
@@ -49,9 +50,11 @@ fig, axes = plt.subplots(2, 3, figsize=(7.5, 5), sharey=True)
 for ax, factor in zip(axes.flat, FACTORS, strict=True):
     ax.loglog(reservoirs[factor], reservoirs["capacity_1e6_m3"], "o", ms=3, alpha=0.7, color="#0072B2")
     r = once.set_index(["method", "factor"]).loc[("pearson", factor), "r"]
-    ax.set_title(f"r² = {r**2:.2f}")
-    ax.set_xlabel(factor.replace("_", " (") + ")")
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    theirs = table1.loc[("pearson", "Vrc"), SHORT[factor]]
+    ax.set_title(f"r² = {r**2:.2f}; study {theirs**2:.2f}")
+    ax.set_xlabel(f"{SHORT[factor]} ({UNITS[factor.split('_')[1]]})")
+    if factor in ("Ssc_deg", "Sb_deg", "Rsc_m"):
+        ax.set_xscale("linear")
 for ax in axes[:, 0]:
     ax.set_ylabel("capacity (million m³)")
 glue("fig-correlation-scatter", fig)
@@ -65,14 +68,14 @@ glue("correlation_strongest", SHORT[strongest], display=False)
 print(len(reservoirs), strongest, (pearson["Aws_km2"] ** 2 > 0.5).item())
 
 # %% [markdown]
-# {numref}`fig-correlation-scatter` is the counterpart of the study's Fig. 7. Of {glue:text}`correlation_n` reservoirs the factor that goes with capacity best is
+# {numref}`fig-correlation-scatter` is the counterpart of the study's Fig. 7, for one set; other sets differ, as we will see. Of {glue:text}`correlation_n` reservoirs the factor that goes with capacity best is
 # {glue:text}`correlation_strongest`.
 #
 # ```{glue:figure} fig-correlation-scatter
 # :name: fig-correlation-scatter
 # :alt: Six scatter plots of capacity against the factors on logarithmic axes. Capacity rises clearly with the water surface, loosely with the area and the path length of the catchment, and not with slopes and relief.
 #
-# Simulated dams on real terrain: capacity against each factor, logarithmic axes, with the squared Pearson correlation of the plain values.
+# Simulated dams on real terrain: capacity against each factor, with the squared Pearson correlation of the plain values beside the study's. Capacity, areas and lengths on logarithmic axes.
 # ```
 #
 # ## Many sets, three terrains
@@ -82,7 +85,6 @@ print(len(reservoirs), strongest, (pearson["Aws_km2"] ** 2 > 0.5).item())
 
 # %% tags=["hide-input", "remove-output"]
 archived = load_runs(results_dir() / "capacity" / "full" / "correlation")
-table1 = published.load("capacity_table1_correlations").set_index(["method", "variable"])
 fig, axes = plt.subplots(1, 3, figsize=(7.5, 3.8), sharey=True)
 for ax, method in zip(axes, ("kendall", "spearman", "pearson"), strict=True):
     for shift, (terrain, color) in enumerate(zip(TERRAINS, ("#0072B2", "#D55E00", "#117733"), strict=True)):
@@ -153,7 +155,7 @@ print(significant.loc[list(FACTORS)].round(2).to_string())
 # {glue:text}`correlation_sig_Aws` of the sets on every terrain. Geometry alone gives that: a wider lake is a larger one. For the area of
 # the sub-catchment it depends on the terrain, from {glue:text}`correlation_sig_Asc` of the sets, and so it does for the flow path,
 # {glue:text}`correlation_sig_Lsc`; all their mean correlations are lower than published. Our dams have random heights; a real dam is built for
-# the water that its catchment sends. What the study finds beyond geometry may be the engineers' doing. The relief, whose
+# the water that its catchment sends. What the study finds beyond geometry may be the engineers' doing, or come from our range of sites. The relief, whose
 # published correlation is significant (below), is so here in {glue:text}`correlation_sig_Rsc` of the sets.
 #
 # ## The study's own numbers
@@ -191,10 +193,15 @@ glue("correlation_rsc_r", f"{theirs.loc['Rsc', 'r']:.3f}", display=False)
 glue("correlation_rsc_p", f"{theirs.loc['Rsc', 'p']:.1g}", display=False)
 rv, ra, va = (table1.loc[("pearson", row), column] for row, column in (("Vrc", "Rsc"), ("Asc", "Rsc"), ("Vrc", "Asc")))
 partial = (rv - va * ra) / np.sqrt((1 - va**2) * (1 - ra**2))  # relief and capacity, given the sub-catchment's area
-t = partial * np.sqrt((N_MEASURED - 3) / (1 - partial**2))
-partial_p = 2 * stats.t.sf(abs(t), N_MEASURED - 3)
-glue("correlation_partial", f"{partial:.2f}", display=False)
-glue("correlation_partial_p", f"{partial_p:.1f}", display=False)
+low, high = np.tanh(np.arctanh(partial) + np.array([-1, 1]) * stats.norm.ppf(0.975) / np.sqrt(N_MEASURED - 4))
+glue("correlation_partial", f"{partial:.2f}; 95 % interval {low:+.2f} to {high:+.2f}", display=False)
+spearman = table1.loc[("spearman", "Vrc"), "Rsc"]
+t = spearman * np.sqrt((N_MEASURED - 2) / (1 - spearman**2))
+glue("correlation_spearman_p", f"{2 * stats.t.sf(t, N_MEASURED - 2):.1g}", display=False)
+vw, wa = (table1.loc[("pearson", row), "Aws"] for row in ("Vrc", "Asc"))
+beyond = (va - vw * wa) / np.sqrt((1 - vw**2) * (1 - wa**2))  # catchment and capacity, given the water surface
+t = beyond * np.sqrt((N_MEASURED - 3) / (1 - beyond**2))
+glue("correlation_beyond", f"{beyond:.2f}, p = {2 * stats.t.sf(t, N_MEASURED - 3):.1g}", display=False)
 print(theirs["p"].lt(0.01).to_dict(), f"{theirs.loc['Rsc', 'p']:.1g}", round(float(partial), 2))
 
 # %% [markdown]
@@ -206,9 +213,9 @@ print(theirs["p"].lt(0.01).to_dict(), f"{theirs.loc['Rsc', 'p']:.1g}", round(flo
 # ````
 #
 # {numref}`tab-correlation-published` says: not quite. The relief $R_{sc}$ is called insignificant, but its correlation of {glue:text}`correlation_rsc_r` has
-# p = {glue:text}`correlation_rsc_p`. That doesn't make it a factor: once the area of the sub-catchment is known, nothing of it is left
-# (partial correlation {glue:text}`correlation_partial`, p = {glue:text}`correlation_partial_p`), since large catchments reach higher. The slopes are
-# insignificant indeed. Our copy of the study's table has lost the bold type that marked significance; the words are in its text.
+# p = {glue:text}`correlation_rsc_p`. The rank correlation confirms it (Spearman's p = {glue:text}`correlation_spearman_p`). That doesn't make it a factor: once the area of
+# the sub-catchment is known, little of it is left (partial correlation {glue:text}`correlation_partial`), since large catchments reach higher. The slopes are
+# insignificant indeed. And the sub-catchment tells something beyond geometry: given the water surface, its partial correlation with capacity is {glue:text}`correlation_beyond`. Our copy of the study's table has lost the bold type that marked significance; the words are in its text.
 #
 # ## What this chapter cannot say
 #
@@ -219,14 +226,14 @@ print(theirs["p"].lt(0.01).to_dict(), f"{theirs.loc['Rsc', 'p']:.1g}", round(flo
 #
 # ## Exercises
 #
-# 1. Take logarithms of capacity and factors first. Which correlations grow?
+# 1. Take logarithms of capacity and factors first. Does any correlation grow?
 # 2. Draw 30 reservoirs in place of 101, twenty times. How often is the path length significant?
 #
 # ```{admonition} Solutions
 # :class: dropdown
 #
 # 1. `correlations(np.log(reservoirs[[*FACTORS, "capacity_1e6_m3"]]))`. Rank correlations do not change; Pearson's lose the leverage
-#    of the few largest reservoirs.
+#    of the few largest reservoirs, and change little here.
 # 2. Call `virtual_reservoirs(*network("jacksboro"), 30, random_state=seed)` in a loop: with fewer reservoirs a correlation of the
 #    same size is significant less often.
 # ```

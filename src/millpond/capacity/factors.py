@@ -110,8 +110,8 @@ def factors_on_network(
     buffer_m : float, optional
         Take a buffer of this width around the water instead of the micro-terrain, on all sides.
     nested : "cut" or "share"
-        Whether a reservoir downstream of another controls only what the other doesn't, as in the study, or all that
-        lies upstream.
+        Whether a reservoir downstream of another controls only what the other doesn't, which is how we read the study,
+        or all that lies upstream.
 
     Returns
     -------
