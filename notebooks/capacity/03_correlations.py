@@ -73,7 +73,7 @@ print(len(reservoirs), strongest, (pearson["Aws_km2"] ** 2 > 0.5).item())
 #
 # ```{glue:figure} fig-correlation-scatter
 # :name: fig-correlation-scatter
-# :alt: Six scatter plots of capacity against the factors on logarithmic axes. Capacity rises clearly with the water surface, loosely with the area and the path length of the catchment, and not with slopes and relief.
+# :alt: Six scatter plots of capacity against the factors. Capacity rises clearly with the water surface, loosely with the area and the path length of the catchment, and not with slopes and relief.
 #
 # Simulated dams on real terrain: capacity against each factor, with the squared Pearson correlation of the plain values beside the study's. Capacity, areas and lengths on logarithmic axes.
 # ```
