@@ -222,6 +222,10 @@ for model, short in (("PSO-ELM", "swarm"), ("power law on Aws", "surface"), ("po
     glue(f"transfer_{short}_own", f"{own[model]:.0f} %", display=False)
     glue(f"transfer_{short}_other", f"{other[model]:.0f} %", display=False)
 best = other[list(COMPARED)].idxmin()
+worst = between[(between["reference"] == "robit") & (between["target"] == "bigtujunga")]
+worst = worst.groupby("model")["mape_percent"].median()
+glue("transfer_robit_swarm", f"{worst['PSO-ELM']:.0f} %", display=False)
+glue("transfer_robit_surface", f"{worst['power law on Aws']:.0f} %", display=False)
 glue("transfer_best_other", best, display=False)
 print(own.round().astype(int).to_dict())
 print(other.round().astype(int).to_dict())
@@ -229,7 +233,7 @@ print(other.round().astype(int).to_dict())
 # %% [markdown]
 # ```{glue:figure} fig-transfer-terrains
 # :name: fig-transfer-terrains
-# :alt: Three matrices of MAPE, model's terrain against target's terrain. Values on the diagonal are the smallest; off it they grow, most for PSO-ELM.
+# :alt: Three matrices of MAPE, model's terrain against target's terrain. Most values lie between a quarter and a half. The models of Robit err far more in the other two terrains, except for the power law on the water surface.
 #
 # Simulated dams on real terrain, archived: median over the sets of the MAPE; rows are the terrain of the model, columns that of the reservoirs.
 # ```
@@ -243,7 +247,9 @@ print(other.round().astype(int).to_dict())
 #
 # At home PSO-ELM errs by {glue:text}`transfer_swarm_own`, abroad by {glue:text}`transfer_swarm_other`; the power law on the water surface goes from
 # {glue:text}`transfer_surface_own` to {glue:text}`transfer_surface_other`, that on all five factors from {glue:text}`transfer_law_own` to {glue:text}`transfer_law_other`
-# ({numref}`fig-transfer-terrains`, {numref}`tab-transfer-terrains`). Abroad the smallest median MAPE is that of: {glue:text}`transfer_best_other`.
+# ({numref}`fig-transfer-terrains`, {numref}`tab-transfer-terrains`). The worst is a model of Robit, the smallest terrain, in Big Tujunga: with five factors
+# PSO-ELM errs by {glue:text}`transfer_robit_swarm` there, the power law on the surface by {glue:text}`transfer_robit_surface`. More factors are more ways to leave the range
+# of the training. Abroad the smallest median MAPE is that of: {glue:text}`transfer_best_other`.
 # Between [American states](04_real_dams.ipynb) real dams say it too: the ranking of reservoirs carries over, the scale need not.
 #
 # ## The unmeasured ones, with intervals
@@ -316,7 +322,7 @@ glue(
     display=False,
 )
 glue("estimate_extrapolates", f"{outside_range.sum() or 'none'}", display=False)
-print(len(estimates), round(float(inside.mean()), 1), int(outside_range.sum()))
+print(len(estimates), bool(inside.mean() > 0.8), int(outside_range.sum()))
 
 # %% tags=["hide-input", "remove-output"]
 intervals = load_runs(ARCHIVE / "intervals")
