@@ -25,17 +25,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import LightSource
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 from myst_nb import glue
 
 from millpond import plots, published
 from millpond.capacity.estimation import COVERAGE, fit_capacity_model
-from millpond.capacity.samples import TERRAINS
 from millpond.capacity.scenarios import COMPARED, fit_and_estimate, scenarios, scores
 from millpond.capacity.study import areas, network
 from millpond.experiment import load_runs, results_dir
 
 plots.use_style()
 ARCHIVE = results_dir() / "capacity" / "full"
+UNITS = {"km2": "km²", "km": "km", "deg": "degree"}
+PLACES = {"jacksboro": "Jacksboro", "bigtujunga": "Big Tujunga", "robit": "Robit"}
 
 
 def claim(quantity):
@@ -191,12 +193,12 @@ shown = ("PSO-ELM", "power law", "power law on Aws")
 fig, axes = plt.subplots(1, 3, figsize=(7.5, 3.2), sharey=True)
 for ax, model in zip(axes, shown, strict=True):
     grid = between[between["model"] == model].groupby(["reference", "target"])["mape_percent"].median().unstack()
-    grid = grid.loc[list(TERRAINS), list(TERRAINS)]
+    grid = grid.loc[list(PLACES), list(PLACES)]
     picture = ax.imshow(grid, vmin=20, vmax=100, cmap="cividis")
     for (i, j), value in np.ndenumerate(grid.to_numpy()):
         ax.text(j, i, f"{value:.0f}", ha="center", va="center", color="white" if value < 60 else "black")
-    ax.set_xticks(range(3), TERRAINS, rotation=30, ha="right")
-    ax.set_yticks(range(3), TERRAINS)
+    ax.set_xticks(range(3), PLACES.values(), rotation=30, ha="right")
+    ax.set_yticks(range(3), PLACES.values())
     ax.set_title(model)
     ax.grid(False)
 axes[0].set_ylabel("model of")
@@ -207,7 +209,7 @@ plt.close(fig)
 
 rows = []
 for (source, aim), part in between.groupby(["reference", "target"], sort=False):
-    row = {"model of": source, "estimates for": aim}
+    row = {"model of": PLACES[source], "estimates for": PLACES[aim]}
     for model in shown:
         own = part[part["model"] == model]
         row[f"{model}: MAPE (%)"] = plots.median_and_range(own["mape_percent"], "{:.0f}")
@@ -299,9 +301,13 @@ ax.legend(
 for panel, factor in zip(below, features, strict=True):
     values = unmeasured.loc[ordered.index, factor]
     flagged = estimates.loc[ordered.index, "extrapolates"].str.split().map(lambda names, f=factor: f in names)
-    panel.semilogy(x, values, ".", color="gray", ms=4)
-    panel.semilogy(x[flagged], values[flagged], "D", color="#D55E00", ms=4)
-    panel.set_ylabel(factor.replace("_", "\n(") + ")", fontsize=8)
+    panel.plot(x, values, ".", color="gray", ms=4)
+    panel.plot(x[flagged], values[flagged], "D", color="#D55E00", ms=4)
+    if not factor.endswith("deg"):
+        panel.set_yscale("log")
+        panel.yaxis.set_minor_formatter(NullFormatter())
+    short, unit = factor.split("_")
+    panel.set_ylabel(f"{short}\n({UNITS[unit]})", fontsize=8)
 below[-1].set_xlabel("unmeasured reservoirs, by their estimate")
 glue("fig-transfer-estimates", fig)
 plt.close(fig)

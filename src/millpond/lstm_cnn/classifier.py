@@ -1,0 +1,262 @@
+"""The study's networks as a scikit-learn classifier."""
+
+import hashlib
+from numbers import Integral
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import train_test_split
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNetClassifier
+from skorch.helper import predefined_split
+from torch import nn
+
+from millpond.lstm_cnn.errors import ClassificationError
+from millpond.lstm_cnn.networks import Sizes, build_network
+from millpond.training import (
+    Bar,
+    Batches,
+    Checkpoint,
+    OneCycle,
+    Patience,
+    Seeds,
+    as_batch,
+    best_device,
+    load_weights,
+    resume,
+    save_weights,
+    seeded,
+    train,
+)
+
+
+class SequenceClassifier(ClassifierMixin, BaseEstimator):
+    """Classify images that are read as a sequence of their rows.
+
+    Trained with AdamW, a one-cycle learning rate and cross-entropy; the study names none of these.
+
+    Parameters
+    ----------
+    network : str
+        A name of `millpond.lstm_cnn.NETWORKS`.
+    hidden, filters, kernel, dropout
+        As in `millpond.lstm_cnn.networks.Sizes`.
+    sequence : "rows" or "columns"
+    max_epochs, batch_size : int
+    learning_rate : float
+        The highest of the cycle.
+    weight_decay : float
+    validation_size : float
+        Share of the training samples that is set aside, stratified by class, for the history and early stopping.
+    patience : int, optional
+        Stop after this many epochs in which the loss on what was set aside hasn't fallen; never where not stated.
+    checkpoint : path, optional
+        File that is written after each epoch. A fit that finds one of the same settings and samples goes on from there,
+        to the same result.
+    device : str
+        "auto", or a name that torch knows. On a GPU the arithmetic is in mixed precision.
+    random_state : int
+        The same one gives the same weights on the same machine.
+    progress : bool
+        Show a bar on stderr, if it is a terminal.
+
+    Attributes
+    ----------
+    classes_ : (n_classes,) array
+    network_ : torch.nn.Module
+    history_ : list of dict
+        An epoch a row: `epoch`, `train_loss`, `dur`, and `valid_loss`, `valid_acc` if there is a validation part.
+    """
+
+    def __init__(
+        self,
+        network="lstm-cnn",
+        hidden=128,
+        filters=64,
+        kernel=3,
+        dropout=0.3,
+        sequence="rows",
+        max_epochs=8,
+        batch_size=128,
+        learning_rate=3e-3,
+        weight_decay=0.01,
+        validation_size=0.0,
+        patience=None,
+        checkpoint=None,
+        device="auto",
+        random_state=0,
+        progress=False,
+    ):
+        self.network = network
+        self.hidden = hidden
+        self.filters = filters
+        self.kernel = kernel
+        self.dropout = dropout
+        self.sequence = sequence
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.validation_size = validation_size
+        self.patience = patience
+        self.checkpoint = checkpoint
+        self.device = device
+        self.random_state = random_state
+        self.progress = progress
+
+    def fit(self, X, y):
+        """Train.
+
+        Parameters
+        ----------
+        X : (n, channels, rows, cols) array
+            uint8, or float in 0..1.
+        y : (n,) array
+
+        Raises
+        ------
+        ClassificationError
+            If shapes don't fit, there are fewer than two classes, or a setting is out of its range.
+        TrainingError
+            If the checkpoint is of another run.
+        """
+        X = _images(X)
+        y = np.asarray(y)
+        if y.shape != (len(X),):
+            raise ClassificationError(f"labels of shape {y.shape} for {len(X)} images found, one for each expected.")
+        if not (isinstance(self.random_state, Integral) and self.random_state >= 0):
+            raise ClassificationError(f"random_state={self.random_state!r} found, an integer of 0 or more expected.")
+        if self.patience is not None and not self.validation_size > 0:
+            raise ClassificationError("patience without a validation part found. Give a validation_size above 0.")
+        self.classes_, target = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ClassificationError(f"{len(self.classes_)} class found, two or more expected.")
+        held_out = None
+        if self.validation_size > 0:
+            X, X_valid, target, y_valid = train_test_split(
+                X, target, test_size=self.validation_size, stratify=target, random_state=self.random_state
+            )
+            held_out = predefined_split(Batches(X_valid, y_valid))
+        with seeded(self.random_state):
+            self.input_shape_ = X.shape[1:]
+            net = self._net(held_out)
+            if self.checkpoint is not None:
+                resume(net, self.checkpoint, self._settings(X, target))
+                net.callbacks_.append(("checkpoint", Checkpoint(self.checkpoint, self._settings(X, target))))
+            if self.patience is not None:
+                net.callbacks_.append(("patience", Patience(self.patience)))
+            train(net, X, target)
+        self.net_ = net
+        return self
+
+    @property
+    def network_(self) -> nn.Module:
+        return self.net_.module_
+
+    @property
+    def history_(self) -> list[dict]:
+        return [
+            {k: v for k, v in row.items() if k != "batches" and not k.endswith("_best")} for row in self.net_.history
+        ]
+
+    def predict_proba(self, X):
+        """(n, n_classes) probabilities, in batches: memory doesn't grow with n but for the result."""
+        check_is_fitted(self)
+        X = _images(X)
+        if X.shape[1:] != self.input_shape_:
+            raise ClassificationError(
+                f"images of shape {X.shape[1:]} found, {self.input_shape_} as in the training expected. Resize them."
+            )
+        return self.net_.predict_proba(X)
+
+    def predict(self, X):
+        """(n,) classes."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def save(self, path: str | Path) -> None:
+        """Write the weights as safetensors; `load` needs a classifier of the same settings."""
+        check_is_fitted(self)
+        names = {"classes": ",".join(map(str, self.classes_)), "input_shape": ",".join(map(str, self.input_shape_))}
+        save_weights(self.network_, path, names)
+
+    def load(self, path: str | Path, classes, input_shape: tuple[int, int, int]) -> "SequenceClassifier":
+        """Take over saved weights instead of fitting.
+
+        Parameters
+        ----------
+        path : path
+        classes : (n_classes,) sequence
+            In the order of the training.
+        input_shape : (channels, rows, cols)
+
+        Raises
+        ------
+        TrainingError
+            If the file holds no weights of this network.
+        """
+        self.classes_, self.input_shape_ = np.asarray(classes), tuple(input_shape)
+        with seeded(0):
+            self.net_ = self._net(None)
+        load_weights(self.network_, path)
+        return self
+
+    def _net(self, held_out) -> NeuralNetClassifier:
+        sizes = Sizes(self.hidden, self.filters, self.kernel, self.dropout)
+        callbacks = [Seeds(self.random_state), OneCycle(self.learning_rate)]
+        if self.progress:
+            callbacks.append(Bar())
+        net = _Net(
+            build_network(self.network, self.input_shape_, len(self.classes_), sizes=sizes, sequence=self.sequence),
+            criterion=nn.CrossEntropyLoss,
+            optimizer=torch.optim.AdamW,
+            optimizer__weight_decay=self.weight_decay,
+            lr=self.learning_rate,
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            dataset=Batches,
+            iterator_train__shuffle=True,
+            iterator_train__collate_fn=as_batch,
+            iterator_valid__collate_fn=as_batch,
+            iterator_valid__batch_size=1024,
+            train_split=held_out,
+            classes=np.arange(len(self.classes_)),
+            callbacks=callbacks,
+            callbacks__print_log=None,
+            device=best_device() if self.device == "auto" else self.device,
+        )
+        return net.initialize()
+
+    def _settings(self, X, target) -> dict:
+        """What a checkpoint has to agree with."""
+        settings = {name: value for name, value in self.get_params().items() if name not in ("checkpoint", "progress")}
+        digest = (
+            hashlib.sha256(np.ascontiguousarray(X)).hexdigest()
+            + hashlib.sha256(np.ascontiguousarray(target)).hexdigest()
+        )
+        return settings | {"shape": list(X.shape), "samples": digest}
+
+
+class _Net(NeuralNetClassifier):
+    """Mixed precision on a GPU."""
+
+    def infer(self, x, **fit_params):
+        with torch.autocast("cuda", torch.bfloat16, enabled=str(self.device).startswith("cuda")):
+            return super().infer(x, **fit_params)
+
+
+def _images(X) -> np.ndarray:
+    X = np.asarray(X)
+    if X.ndim != 4 or not X.size:
+        raise ClassificationError(
+            f"images of shape {X.shape} found, (n, channels, rows, cols) expected. Add the axis of channels to grey "
+            "images."
+        )
+    if X.dtype != np.uint8:
+        X = X.astype(np.float32)
+        if not np.isfinite(X).all():
+            raise ClassificationError(
+                "images with NaN or infinite values found, finite numbers expected. Fill the gaps."
+            )
+    return X

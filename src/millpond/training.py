@@ -1,0 +1,219 @@
+"""Torch networks behind skorch: the same seeds give the same weights, and a killed run goes on where it was.
+
+All randomness of an epoch, the order of the samples and what dropout drops, comes from one seed that is made of the
+caller's seed and the number of the epoch; the learning rate is a function of the number of the step. So weights and
+state of the optimizer after an epoch are all that a checkpoint needs.
+"""
+
+import contextlib
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from skorch.history import History
+from torch import nn
+from tqdm import tqdm
+
+from millpond.errors import MillpondError
+from millpond.files import replacing
+
+
+class TrainingError(MillpondError):
+    """A network can't be trained, saved or loaded as asked."""
+
+
+def best_device() -> str:
+    """ "cuda" where there is a GPU that torch can use, else "cpu"."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Torch's random numbers from a seed; afterwards they go on as if nothing had happened."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+class Batches(torch.utils.data.Dataset):
+    """Samples that are fetched a batch at a time: one indexing instead of one a sample. Goes with `as_batch`."""
+
+    def __init__(self, X: np.ndarray, y: np.ndarray | None = None, length: int | None = None):
+        self.X = torch.as_tensor(X)
+        self.y = torch.zeros(len(self.X)) if y is None else torch.as_tensor(y)
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.X[i], self.y[i]
+
+    def __getitems__(self, indexes: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.X[indexes], self.y[indexes]
+
+
+def as_batch(batch):
+    """The collate function of `Batches`: they are batches already."""
+    return batch
+
+
+class Seeds(Callback):
+    """Give each epoch random numbers of its own."""
+
+    def __init__(self, seed: int):
+        self.seed = seed
+
+    def on_epoch_begin(self, net, **kwargs) -> None:
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, len(net.history)]).generate_state(1)[0]))
+
+
+class OneCycle(Callback):
+    """Learning rate that rises for three tenths of the steps and falls for the rest, both along a cosine.
+
+    Source: Smith and Topin 2018, doi:10.1117/12.2520589; the shape is that of `torch.optim.lr_scheduler.OneCycleLR`.
+    """
+
+    def __init__(self, highest: float, rise: float = 0.3):
+        self.highest = highest
+        self.rise = rise
+
+    def on_train_begin(self, net, X=None, **kwargs) -> None:
+        self.steps_an_epoch_ = math.ceil(len(X) / net.batch_size)
+        self.step_ = (len(net.history)) * self.steps_an_epoch_
+
+    def on_batch_begin(self, net, batch=None, training=False, **kwargs) -> None:
+        if training:
+            for group in net.optimizer_.param_groups:
+                group["lr"] = self.rate(self.step_ / (net.max_epochs * self.steps_an_epoch_))
+            self.step_ += 1
+
+    def rate(self, done: float) -> float:
+        """Learning rate after a share of all steps."""
+        if done < self.rise:
+            low, high, along = self.highest / 25, self.highest, done / self.rise
+        else:
+            low, high, along = self.highest, self.highest / 25e4, (done - self.rise) / (1 - self.rise)
+        return high + (low - high) * (1 + math.cos(math.pi * along)) / 2
+
+
+class Bar(Callback):
+    """A progress bar on stderr, a unit an epoch, with the losses of the last one."""
+
+    def on_train_begin(self, net, **kwargs) -> None:
+        self.bar_ = tqdm(total=net.max_epochs, initial=len(net.history), unit="epoch", disable=None)
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        last = net.history[-1]
+        self.bar_.set_postfix({name: f"{last[name]:.4f}" for name in ("train_loss", "valid_loss") if name in last})
+        self.bar_.update()
+
+    def on_train_end(self, net, **kwargs) -> None:
+        self.bar_.close()
+
+
+class NoImprovement(Exception):
+    """Training has stopped early."""
+
+
+class Patience(Callback):
+    """Stop when the loss on held-out samples has not fallen for some epochs; must come after `Checkpoint`."""
+
+    def __init__(self, n_epochs: int):
+        self.n_epochs = n_epochs
+
+    def on_train_begin(self, net, **kwargs) -> None:
+        self.on_epoch_end(net)  # a resumed run may have stopped already
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        losses = net.history[:, "valid_loss"] if net.history else []
+        if len(losses) and len(losses) - 1 - int(np.argmin(losses)) >= self.n_epochs:
+            raise NoImprovement
+
+
+class Checkpoint(Callback):
+    """Write a checkpoint after each epoch."""
+
+    def __init__(self, path: str | Path, settings: dict):
+        self.path = Path(path)
+        self.settings = settings
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        content = {
+            "settings": json.dumps(self.settings, sort_keys=True),
+            "module": net.module_.state_dict(),
+            "optimizer": net.optimizer_.state_dict(),
+            "history": json.dumps([row | {"batches": []} for row in net.history.to_list()], default=float),
+        }
+        with replacing(self.path, TrainingError) as unfinished:
+            torch.save(content, unfinished)
+
+
+def resume(net: NeuralNet, path: str | Path, settings: dict) -> None:
+    """Bring an initialized net to the state of a checkpoint, if there is one.
+
+    Raises
+    ------
+    TrainingError
+        If the checkpoint is unreadable or of a run with other settings.
+    """
+    path = Path(path)
+    if not path.exists():
+        return
+    try:
+        content = torch.load(path, weights_only=True, map_location=net.device)
+        found = json.loads(content["settings"])
+    except Exception as error:  # torch has no single exception for a file that is none of its own
+        raise TrainingError(
+            f"{path}: no complete checkpoint found ({type(error).__name__}), one of this run expected. Delete it to "
+            "start anew."
+        ) from error
+    if found != json.loads(json.dumps(settings)):
+        different = sorted(name for name in {*found, *settings} if found.get(name) != settings.get(name))
+        raise TrainingError(
+            f"{path}: a checkpoint of a run with other settings found ({', '.join(different)}), the same expected. "
+            "Choose another file, or delete this one."
+        )
+    net.module_.load_state_dict(content["module"])
+    net.optimizer_.load_state_dict(content["optimizer"])
+    net.history_ = History(json.loads(content["history"]))
+
+
+def train(net: NeuralNet, X, y) -> None:
+    """Train an initialized net until it has `max_epochs` epochs in its history, or a callback stops it early."""
+    with contextlib.suppress(NoImprovement):
+        net.notify("on_train_begin", X=X, y=y)
+        todo = net.max_epochs - len(net.history)
+        if todo > 0:
+            net.fit_loop(X, y, epochs=todo)
+    net.notify("on_train_end", X=X, y=y)
+
+
+def save_weights(module: nn.Module, path: str | Path, metadata: dict[str, str]) -> None:
+    """Write weights as safetensors, in one step."""
+    tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+    with replacing(path, TrainingError) as unfinished:
+        unfinished.write_bytes(save_tensors(tensors, metadata))
+
+
+def load_weights(module: nn.Module, path: str | Path) -> None:
+    """Read weights that `save_weights` wrote into a module of the same shape.
+
+    Raises
+    ------
+    TrainingError
+        If the file is missing, unreadable or of another network.
+    """
+    try:
+        module.load_state_dict(load_tensors(Path(path).read_bytes()))
+    except Exception as error:  # safetensors and torch raise errors of their own kinds
+        raise TrainingError(
+            f"{path}: no weights of this network found ({' '.join(str(error).split())[:200]}), a safetensors file as "
+            "saved expected. Check the path and the network."
+        ) from error
