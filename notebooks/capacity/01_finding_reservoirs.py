@@ -34,10 +34,10 @@ from shapely.geometry import shape
 from sklearn.ensemble import RandomForestClassifier
 
 from millpond import datasets, plots, published
+from millpond.capacity.dams import build_dams
 from millpond.capacity.errors import CapacityError
 from millpond.capacity.factors import SMALLEST_WATER_KM2
 from millpond.capacity.land_use import LAND_USE, classify_land_use, confusion_matrix, split_polygons
-from millpond.capacity.samples import virtual_reservoirs
 from millpond.capacity.scene import FIELD_CELLS, STEEP_DEG, draw_polygons, simulate_scene
 from millpond.capacity.shadow import drop_shaded, mountain_shadow
 from millpond.capacity.study import network
@@ -339,7 +339,8 @@ glue("tab-finding-chip", plots.table(pd.DataFrame(chip_rows, columns=["water by"
 
 # %%
 elevation, net = network("jacksboro")  # (rows, cols) in metres; flow directions
-reservoirs, water = virtual_reservoirs(elevation, net, 101, random_state=0)
+reservoirs, water = build_dams(elevation, net, 101, random_state=0)
+reservoirs["Aws_km2"] = ndimage.sum(net.cell_area_km2, water, reservoirs.index)
 latitude = net.transform.f + net.transform.e * net.shape[0] / 2
 suns = {"summer": sun_at(latitude, 172, 10.5), "winter": sun_at(latitude, 355, 10.5)}
 scenes = {

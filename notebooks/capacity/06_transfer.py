@@ -268,7 +268,9 @@ print(other.round().astype(int).to_dict())
 
 # %%
 measured = pd.concat([reference, known])
-model = fit_capacity_model(measured, features=features, model="PSO-ELM", groups=measured["basin"], n_folds=5)
+model = fit_capacity_model(
+    measured, features=features, model="PSO-ELM", groups=measured["basin"], n_folds=5, max_iterations=60
+)
 estimates = model.estimate(unmeasured)  # capacity_1e6_m3, low_1e6_m3, high_1e6_m3, extrapolates
 
 # %% tags=["hide-input", "remove-output"]
