@@ -243,8 +243,7 @@ def not_here(name):
 
 
 chip_keys = ("finding_chip_gain_blocks", "finding_chip_gain_quadrants", "finding_chip_quadrants", "finding_chip_water")
-for key in chip_keys:
-    glue(key, f"(needs {CHIP})", display=False)
+told = dict.fromkeys(chip_keys, f"(needs {CHIP})")
 fig, chip_rows = not_here(CHIP), [("not shown: the chip is not in the data root", "", "")]
 if chip_here:
     folder = datasets.path(CHIP)
@@ -273,13 +272,13 @@ if chip_here:
     gains = {name: "" if d is best_index else with_interval(d - best_index, "+") for name, d in draws.items()}
     chip_rows = [(name, with_interval(d), gains[name]) for name, d in draws.items()]
     for key, name in (("blocks", "forest, blocks held out"), ("quadrants", "forest, quadrants held out")):
-        glue(f"finding_chip_gain_{key}", with_interval(draws[name] - best_index, "+"), display=False)
+        told[f"finding_chip_gain_{key}"] = with_interval(draws[name] - best_index, "+")
     of_quadrant = [
         iou_draws(chip_water["forest, quadrants held out"], label == 1, block, (label >= 0) & (quadrant == q), 0)[0]
         for q in range(4)
     ]
-    glue("finding_chip_quadrants", f"{min(of_quadrant):.2f} to {max(of_quadrant):.2f}", display=False)
-    glue("finding_chip_water", f"{(label == 1).sum() / (label >= 0).sum():.0%}", display=False)
+    told["finding_chip_quadrants"] = f"{min(of_quadrant):.2f} to {max(of_quadrant):.2f}"
+    told["finding_chip_water"] = f"{(label == 1).sum() / (label >= 0).sum():.0%}"
 
     plt.close(fig)
     fig, axes = plt.subplots(2, 2, figsize=(7.5, 7.6))
@@ -300,6 +299,8 @@ if chip_here:
 glue("fig-finding-chip", fig)
 plt.close(fig)
 glue("tab-finding-chip", plots.table(pd.DataFrame(chip_rows, columns=["water by", "IoU", "IoU less that of MNDWI"])))
+for key, text in told.items():
+    glue(key, text, display=False)
 
 # %% [markdown]
 # ```{glue:figure} fig-finding-chip
@@ -518,8 +519,9 @@ TO_STUDY = {
     "farm": "cultivated",
     **dict.fromkeys(("forest", "meadow", "scrub", "grass"), "green space"),
 }
-for key in ("overall", "balanced", "chance", "majority", "inside", "dropped", "recall", "precision"):
-    glue(f"finding_osm_{key}", f"(needs {GERMANY})", display=False)
+told = dict.fromkeys(
+    ("overall", "balanced", "chance", "majority", "inside", "dropped", "recall", "precision"), f"(needs {GERMANY})"
+)
 osm_table = pd.DataFrame({"true land use": ["not shown: the image is not in the data root"]})
 if germany_here:
     folder = datasets.path(GERMANY)
@@ -548,18 +550,18 @@ if germany_here:
     overall, balanced = accuracy_draws(counts)
     osm_majority = osm_confusion.sum(axis=1).max() / osm_confusion.to_numpy().sum()
     low, high = np.percentile(overall[1:], [2.5, 97.5])
-    glue("finding_osm_overall", with_interval(overall), display=False)
-    glue("finding_osm_balanced", with_interval(balanced), display=False)
-    glue("finding_osm_chance", f"{1 / len(osm_confusion):.2f}", display=False)
-    glue("finding_osm_majority", f"{osm_majority:.2f}", display=False)
-    glue("finding_osm_inside", "inside" if low <= osm_majority <= high else "outside", display=False)
-    glue("finding_osm_dropped", f"{left_out}", display=False)
-    glue("finding_osm_recall", f"{recall['water']:.0%}", display=False)
-    glue(
-        "finding_osm_precision",
-        f"{osm_confusion.loc['water', 'water'] / osm_confusion['water'].sum():.0%}",
-        display=False,
-    )
+    told |= {
+        "overall": with_interval(overall),
+        "balanced": with_interval(balanced),
+        "chance": f"{1 / len(osm_confusion):.2f}",
+        "majority": f"{osm_majority:.2f}",
+        "inside": "inside" if low <= osm_majority <= high else "outside",
+        "dropped": f"{left_out}",
+        "recall": f"{recall['water']:.0%}",
+        "precision": f"{osm_confusion.loc['water', 'water'] / osm_confusion['water'].sum():.0%}",
+    }
+for key, text in told.items():
+    glue(f"finding_osm_{key}", text, display=False)
 glue("tab-finding-osm", plots.table(osm_table))
 
 # %% [markdown]

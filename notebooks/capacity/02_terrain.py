@@ -296,7 +296,7 @@ print(closer, kept["gamma"] >= kept["exponential"])
 # Simulated dams on real terrain: distributions of the six factors with gamma and exponential densities (counterpart of the study's Fig. 6).
 # ```
 #
-# ````{table} Simulated dams on real terrain: Kolmogorov-Smirnov distances of the families fitted to {glue:text}`terrain_n` reservoirs, with p-values from 499 random samples.
+# ````{table} Simulated dams on real terrain: Kolmogorov-Smirnov distances of the families fitted to the virtual reservoirs, with p-values from 499 random samples.
 # :name: tab-terrain-fits
 # ```{glue:md} tab-terrain-fits
 # :format: myst

@@ -320,7 +320,7 @@ print(mape.round(1).to_dict())
 # Simulated dams on real terrain, archived: median and middle half over {glue:text}`scenarios_n` splits. Crosses: the study's MAPE on its own reservoirs.
 # ```
 #
-# ````{table} Simulated dams on real terrain, archived: scores on the calibration part, median and 95 % range over the splits, beside the study's Table 3 (real reservoirs). We take its R² to be a squared correlation; ours is the coefficient of determination. Outliers are estimates off by more than a factor of {glue:text}`scenarios_factor`; the study's column of outliers has no numbers in our copy.
+# ````{table} Simulated dams on real terrain, archived: scores on the calibration part, median and 95 % range over the splits, beside the study's Table 3 (real reservoirs). We take its R² to be a squared correlation; ours is the coefficient of determination.
 # :name: tab-scenarios-table3
 # ```{glue:md} tab-scenarios-table3
 # :format: myst
@@ -333,6 +333,9 @@ print(mape.round(1).to_dict())
 # :format: myst
 # ```
 # ````
+#
+# In {numref}`tab-scenarios-table3` an outlier is an estimate that is off by more than a factor of {glue:text}`scenarios_factor`; the study's column of outliers has no numbers in
+# our copy.
 #
 # **The swarm helps, by little** ({numref}`fig-scenarios-models`, {numref}`tab-scenarios-gain`). By its median MAPE PSO-ELM beats ELM in
 # {glue:text}`scenarios_our_wins` of the eight scenarios, in the study ({numref}`tab-scenarios-table3`) in {glue:text}`scenarios_published_wins`. Its MAPE is smaller by
@@ -457,14 +460,14 @@ glue("leak_models", f"{len(COMPARED)}", display=False)
 print(len(leak), clear)
 
 # %% [markdown]
-# ````{table} Simulated dams on real terrain, archived: random splits and splits by sub-basin, medians over {glue:text}`leak_n` splits, and the mean difference with a 95 % interval from resampling the sets of dams.
+# ````{table} Simulated dams on real terrain, archived: random splits and splits by sub-basin, medians over the splits, and the mean difference with a 95 % interval from resampling the sets of dams.
 # :name: tab-scenarios-leak
 # ```{glue:md} tab-scenarios-leak
 # :format: myst
 # ```
 # ````
 #
-# By sub-basin the MAPE of PSO-ELM differs by {glue:text}`leak_swarm` points; the difference of R² excludes zero for {glue:text}`leak_clear` of the
+# Over {glue:text}`leak_n` splits of each kind, the MAPE of PSO-ELM by sub-basin differs by {glue:text}`leak_swarm` points; the difference of R² excludes zero for {glue:text}`leak_clear` of the
 # {glue:text}`leak_models` models ({numref}`tab-scenarios-leak`). Sub-catchments are cut from each other, and the dams have heights of their own; what neighbours share
 # tells little. Real neighbours also share builders.
 #

@@ -374,14 +374,14 @@ print(coverage.round(2).to_string())
 #
 # Does the promise hold in other draws, and where it cannot be expected to?
 #
-# ````{table} Simulated dams on real terrain, archived: intervals meant for {glue:text}`estimate_coverage_wanted`, scored on reservoirs that no model saw; median and range over {glue:text}`intervals_sets` sets of dams.
+# ````{table} Simulated dams on real terrain, archived: intervals scored on reservoirs that no model saw; median and 95 % range over sets of dams.
 # :name: tab-transfer-intervals
 # ```{glue:md} tab-transfer-intervals
 # :format: myst
 # ```
 # ````
 #
-# With some measured reservoirs of the target area in the training, the intervals hold {glue:text}`intervals_both` in the median, without any
+# Over {glue:text}`intervals_sets` sets of dams, with some measured reservoirs of the target area in the training, the intervals hold {glue:text}`intervals_both` in the median, without any
 # {glue:text}`intervals_area`, and on another terrain {glue:text}`intervals_far` ({numref}`tab-transfer-intervals`). The proof wants new reservoirs like those of the
 # training, and another terrain is not like this one. The intervals of the power law on the water surface are as honest
 # ({glue:text}`intervals_both_surface`), with a ratio of {glue:text}`intervals_width_surface` between their bounds instead of {glue:text}`intervals_width_swarm`.

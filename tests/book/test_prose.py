@@ -63,7 +63,11 @@ def faults(markdown: str) -> list[str]:
             wrong.append(f"{name}: the caption says neither real nor simulated")
         if kind == "glue:figure" and f"{{numref}}`{options.get('name', '').strip()}`" not in markdown:
             wrong.append(f"{name}: never cited by number")
-    for _, caption in TABLE.findall(markdown):
+    for fence, caption in TABLE.findall(markdown):
+        if fence.startswith("`") and "`" in caption:
+            wrong.append(
+                f"table {caption!r}: a caption with backticks ends the fence, and the table swallows what follows"
+            )
         if not re.search(r"\b(real|simulated)\b", caption, re.IGNORECASE):
             wrong.append(f"table {caption!r}: the caption says neither real nor simulated")
     return wrong
@@ -134,3 +138,7 @@ def test_a_bare_figure_is_found():
 def test_a_table_without_provenance_is_found():
     assert len(faults("````{table} Numbers.\n:name: tab-x\n````\n")) == 1
     assert faults("````{table} Simulated: numbers.\n:name: tab-x\n````\n") == []
+
+
+def test_backticks_in_the_caption_of_a_table_are_found():
+    assert len(faults("````{table} Simulated: {glue:text}`n` numbers.\n:name: tab-x\n````\n")) == 1
