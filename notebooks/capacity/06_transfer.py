@@ -259,8 +259,10 @@ print(other.round().astype(int).to_dict())
 # With $\hat\mu_{-k}$ the model without fold $k$, on the logarithm of the capacity, and $R_i = |\log y_i - \hat\mu_{-k(i)}(x_i)|$, the interval at $x$ reaches
 #
 # $$
-# \text{from the}\; \lfloor \alpha (n+1) \rfloor\text{-th smallest of}\; \hat\mu_{-k(i)}(x) - R_i \quad
-# \text{to the}\; \lceil (1-\alpha)(n+1) \rceil\text{-th smallest of}\; \hat\mu_{-k(i)}(x) + R_i .
+# \begin{aligned}
+# \text{from} \quad & \lfloor \alpha (n+1) \rfloor\text{-th smallest of } \hat\mu_{-k(i)}(x) - R_i \\
+# \text{to} \quad & \lceil (1-\alpha)(n+1) \rceil\text{-th smallest of } \hat\mu_{-k(i)}(x) + R_i .
+# \end{aligned}
 # $$ (eq-cv-plus)
 #
 # For reservoirs exchangeable with the measured ones, and folds of equal size, it is proven to hold at least $1 - 2\alpha$ of the capacities, less a small term, whatever the
