@@ -18,7 +18,11 @@ import typer
 from millpond import __version__
 from millpond.errors import MillpondError
 
-STUDIES = {"normalization": "millpond.normalization.study", "capacity": "millpond.capacity.study"}
+STUDIES = {
+    "normalization": "millpond.normalization.study",
+    "capacity": "millpond.capacity.study",
+    "lstm_cnn": "millpond.lstm_cnn.study",
+}
 """Modules with `run(profile, store, workers, scheduler)` and the names of their `PROFILES`."""
 
 ROOMS = {

@@ -1,6 +1,7 @@
 """The study's networks as a scikit-learn classifier."""
 
 import hashlib
+import math
 from numbers import Integral
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
+from skorch.callbacks import EpochScoring
 from skorch.helper import predefined_split
 from torch import nn
 
+from millpond.lstm_cnn.augmentation import AUGMENTATIONS
 from millpond.lstm_cnn.errors import ClassificationError
 from millpond.lstm_cnn.networks import Sizes, build_network
 from millpond.training import (
@@ -44,6 +47,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     hidden, filters, kernel, dropout
         As in `millpond.lstm_cnn.networks.Sizes`.
     sequence : "rows" or "columns"
+    augmentation : str, optional
+        How training images are changed at random: a name of `millpond.lstm_cnn.augmentation.AUGMENTATIONS`.
     max_epochs, batch_size : int
     learning_rate : float
         The highest of the cycle.
@@ -66,8 +71,11 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     ----------
     classes_ : (n_classes,) array
     network_ : torch.nn.Module
+    steps_an_epoch_ : int
+        Of the optimizer.
     history_ : list of dict
-        An epoch a row: `epoch`, `train_loss`, `dur`, and `valid_loss`, `valid_acc` if there is a validation part.
+        An epoch a row: `epoch`, `train_loss`, `train_acc`, `dur`, and `valid_loss`, `valid_acc` if there is a validation
+        part. What is said of training is the mean over the epoch's batches, with dropout, as they went by.
     """
 
     def __init__(
@@ -78,6 +86,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         kernel=3,
         dropout=0.3,
         sequence="rows",
+        augmentation=None,
         max_epochs=8,
         batch_size=128,
         learning_rate=3e-3,
@@ -95,6 +104,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         self.kernel = kernel
         self.dropout = dropout
         self.sequence = sequence
+        self.augmentation = augmentation
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -106,7 +116,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.progress = progress
 
-    def fit(self, X, y):
+    def fit(self, X, y, *, validation=None):
         """Train.
 
         Parameters
@@ -114,6 +124,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         X : (n, channels, rows, cols) array
             uint8, or float in 0..1.
         y : (n,) array
+        validation : (X, y), optional
+            Samples for the history and early stopping, in place of `validation_size`; of other patients, say.
 
         Raises
         ------
@@ -122,23 +134,40 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         TrainingError
             If the checkpoint is of another run.
         """
-        X = _images(X)
-        y = np.asarray(y)
-        if y.shape != (len(X),):
-            raise ClassificationError(f"labels of shape {y.shape} for {len(X)} images found, one for each expected.")
+        X, y = _labelled(X, y)
         if not (isinstance(self.random_state, Integral) and self.random_state >= 0):
             raise ClassificationError(f"random_state={self.random_state!r} found, an integer of 0 or more expected.")
-        if self.patience is not None and not self.validation_size > 0:
-            raise ClassificationError("patience without a validation part found. Give a validation_size above 0.")
+        if self.augmentation is not None and self.augmentation not in AUGMENTATIONS:
+            raise ClassificationError(
+                f"augmentation={self.augmentation!r} found, None or one of {', '.join(AUGMENTATIONS)} expected."
+            )
+        if self.augmentation == "dihedral" and X.shape[2] != X.shape[3]:
+            raise ClassificationError(
+                f"images of {X.shape[2]} x {X.shape[3]} pixels found, square ones expected by dihedral augmentation. "
+                "Crop them."
+            )
+        if self.patience is not None and validation is None and not self.validation_size > 0:
+            raise ClassificationError(
+                "patience without a validation part found. Give a validation_size above 0, or validation samples."
+            )
         self.classes_, target = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ClassificationError(f"{len(self.classes_)} class found, two or more expected.")
         held_out = None
-        if self.validation_size > 0:
+        if validation is not None:
+            X_valid, y_valid = _labelled(*validation)
+            if X_valid.shape[1:] != X.shape[1:] or not np.isin(y_valid, self.classes_).all():
+                raise ClassificationError(
+                    f"validation samples of shape {X_valid.shape[1:]} with classes {np.unique(y_valid).tolist()} found, "
+                    f"{X.shape[1:]} and {self.classes_.tolist()} as in the training expected."
+                )
+            held_out = predefined_split(Batches(X_valid, np.searchsorted(self.classes_, y_valid)))
+        elif self.validation_size > 0:
             X, X_valid, target, y_valid = train_test_split(
                 X, target, test_size=self.validation_size, stratify=target, random_state=self.random_state
             )
             held_out = predefined_split(Batches(X_valid, y_valid))
+        self.steps_an_epoch_ = math.ceil(len(X) / self.batch_size)
         with seeded(self.random_state):
             self.input_shape_ = X.shape[1:]
             net = self._net(held_out)
@@ -204,7 +233,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
 
     def _net(self, held_out) -> NeuralNetClassifier:
         sizes = Sizes(self.hidden, self.filters, self.kernel, self.dropout)
-        callbacks = [Seeds(self.random_state), OneCycle(self.learning_rate)]
+        train_accuracy = EpochScoring("accuracy", name="train_acc", on_train=True, lower_is_better=False)
+        callbacks = [Seeds(self.random_state), OneCycle(self.learning_rate), ("train_acc", train_accuracy)]
         if self.progress:
             callbacks.append(Bar())
         net = _Net(
@@ -217,7 +247,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
             batch_size=self.batch_size,
             dataset=Batches,
             iterator_train__shuffle=True,
-            iterator_train__collate_fn=as_batch,
+            iterator_train__collate_fn=self._changed,
             iterator_valid__collate_fn=as_batch,
             iterator_valid__batch_size=1024,
             train_split=held_out,
@@ -227,6 +257,10 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
             device=best_device() if self.device == "auto" else self.device,
         )
         return net.initialize()
+
+    def _changed(self, batch):
+        X, y = batch
+        return (X if self.augmentation is None else AUGMENTATIONS[self.augmentation](X)), y
 
     def _settings(self, X, target) -> dict:
         """What a checkpoint has to agree with."""
@@ -244,6 +278,13 @@ class _Net(NeuralNetClassifier):
     def infer(self, x, **fit_params):
         with torch.autocast("cuda", torch.bfloat16, enabled=str(self.device).startswith("cuda")):
             return super().infer(x, **fit_params)
+
+
+def _labelled(X, y) -> tuple[np.ndarray, np.ndarray]:
+    X, y = _images(X), np.asarray(y)
+    if y.shape != (len(X),):
+        raise ClassificationError(f"labels of shape {y.shape} for {len(X)} images found, one for each expected.")
+    return X, y
 
 
 def _images(X) -> np.ndarray:

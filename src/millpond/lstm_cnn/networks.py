@@ -4,15 +4,21 @@ Source: Aditi, Nagda and Poovammal 2019, doi:10.35940/ijeat.F8602.088619, sectio
 order of the layers, not their sizes; `Sizes` has ours, and all networks share them.
 """
 
-from dataclasses import dataclass
+import itertools
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from millpond.lstm_cnn.errors import ClassificationError
 
 NETWORKS = ("lstm-cnn", "cnn-lstm", "lstm", "cnn", "lstm-cnn-3")
 """The study's hybrid, the same layers the other way round, each kind alone, and three hybrids on top of each other."""
+
+OPPONENTS = ("cnn-2d",)
+"""Not in the study: convolutions over the plane of the image, which is what "CNN" means elsewhere."""
 
 SEQUENCES = ("rows", "columns")
 
@@ -56,7 +62,7 @@ def build_network(
     Parameters
     ----------
     name : str
-        One of `NETWORKS`.
+        One of `NETWORKS` or `OPPONENTS`.
     input_shape : (channels, rows, cols)
     n_classes : int
     sizes : Sizes
@@ -73,8 +79,8 @@ def build_network(
     ClassificationError
         If a name is unknown or a size is out of its range.
     """
-    if name not in NETWORKS:
-        raise ClassificationError(f"network {name!r} found, one of {', '.join(NETWORKS)} expected.")
+    if name not in NETWORKS + OPPONENTS:
+        raise ClassificationError(f"network {name!r} found, one of {', '.join(NETWORKS + OPPONENTS)} expected.")
     if sequence not in SEQUENCES:
         raise ClassificationError(f"sequence of {sequence!r} found, one of {', '.join(SEQUENCES)} expected.")
     if sizes.kernel % 2 == 0 or min(sizes.hidden, sizes.filters, sizes.kernel, n_classes, *input_shape) < 1:
@@ -83,6 +89,8 @@ def build_network(
             "kernel expected."
         )
     channels, rows, cols = input_shape
+    if name == "cnn-2d":
+        return _in_the_plane(input_shape, n_classes, sizes)
     steps, across = (rows, cols) if sequence == "rows" else (cols, rows)
     layers: list[nn.Module] = [AsFloat(), nn.BatchNorm2d(channels), ToSequence(sequence)]
     width = channels * across
@@ -92,6 +100,17 @@ def build_network(
         layers += [layer(width, sizes), nn.Dropout(sizes.dropout)]
         width = sizes.hidden if kind == "lstm" else sizes.filters
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(steps * width, n_classes))
+
+
+def _in_the_plane(input_shape: tuple[int, int, int], n_classes: int, sizes: Sizes) -> nn.Sequential:
+    """Three convolutions, each of twice the filters and at half the resolution of the one before, with ReLU, dropout."""
+    width, rows, cols = input_shape
+    layers: list[nn.Module] = [AsFloat(), nn.BatchNorm2d(width)]
+    for filters in (math.ceil(sizes.filters / 4), math.ceil(sizes.filters / 2), sizes.filters):
+        convolution = nn.Conv2d(width, filters, sizes.kernel, stride=2, padding=sizes.kernel // 2)
+        layers += [convolution, nn.ReLU(), nn.Dropout(sizes.dropout)]
+        width, rows, cols = filters, math.ceil(rows / 2), math.ceil(cols / 2)
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * rows * cols, n_classes))
 
 
 class AsFloat(nn.Module):
@@ -137,3 +156,45 @@ class Convolution(nn.Module):
 def n_parameters(network: nn.Module) -> int:
     """Numbers that training adjusts."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def sizes_of_equal_count(name: str, input_shape: tuple[int, int, int], n_classes: int, *, like: str) -> Sizes:
+    """Sizes that give a network as nearly as possible as many parameters as another has with the sizes of `Sizes()`.
+
+    "Identical parameters" may mean layers of the same sizes, or as many numbers to adjust; this is the second. Hidden
+    units and filters keep their proportion.
+
+    Parameters
+    ----------
+    name, like : str
+        The network, and the one whose count it is to have.
+    input_shape : (channels, rows, cols)
+    n_classes : int
+    """
+
+    def count(network: str, filters: int) -> int:
+        with torch.device("meta"):  # counts without numbers
+            return n_parameters(build_network(network, input_shape, n_classes, sizes=scaled(filters)))
+
+    def scaled(filters: int) -> Sizes:
+        return replace(Sizes(), filters=filters, hidden=round(filters * Sizes.hidden / Sizes.filters))
+
+    wanted = count(like, Sizes.filters)
+    above = next(filters for filters in itertools.count(1) if count(name, filters) >= wanted)
+    return scaled(
+        min((above - 1, above), key=lambda filters: abs(count(name, filters) - wanted) if filters else wanted)
+    )
+
+
+def operations(name: str, input_shape: tuple[int, int, int], n_classes: int, *, sizes: Sizes = Sizes()) -> int:
+    """Floating-point operations to classify one image: those of matrix products and convolutions, a sum and a product
+    counted as two (of `torch.utils.flop_counter`; LSTM layers, which it does not see, by their matrices)."""
+    network = build_network(name, input_shape, n_classes, sizes=sizes).eval()
+    recurrent = []
+    for layer in network.modules():
+        if isinstance(layer, nn.LSTM):
+            matrices = sum(weight.numel() for weight in layer.parameters() if weight.ndim == 2)
+            layer.register_forward_hook(lambda _, inputs, __, n=matrices: recurrent.append(2 * n * inputs[0].shape[1]))
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        network(torch.zeros(1, *input_shape))
+    return counter.get_total_flops() + sum(recurrent)

@@ -1,0 +1,398 @@
+"""The LSTM-CNN study's archived runs: digits, tissue, and patches of a satellite image."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss, roc_auc_score, roc_curve
+from sklearn.model_selection import train_test_split
+
+from millpond.experiment import run_grid
+from millpond.lstm_cnn.classifier import SequenceClassifier
+from millpond.lstm_cnn.datasets import (
+    LabelledImages,
+    load_digits,
+    load_idc,
+    load_mnist,
+    split_by_group,
+    split_by_image,
+)
+from millpond.lstm_cnn.errors import ClassificationError
+from millpond.lstm_cnn.networks import NETWORKS, Sizes, n_parameters, sizes_of_equal_count
+
+PROFILES = ("quick", "full")
+
+EQUALS = ("layers", "count")
+"""What "identical parameters" means: layers of the same sizes, or as many parameters as the LSTM-CNN."""
+
+ORDERS = ("rows", "columns", "permuted rows")
+"""What the sequence is; the permutation is one and the same for all images."""
+
+SPLITS = ("by patch", "by patient")
+
+EPOCHS = {None: 8, "affine": 12}
+"""Of the runs on MNIST, without and with augmentation."""
+
+TISSUE_EPOCHS = 12
+
+_BATCH = {"mnist": 128, "digits": 32}
+_N_VALIDATION = {"mnist": 5_000, "digits": 144}
+_N_RESAMPLES = 1_000
+_N_BINS = 10
+
+
+def run(
+    profile: str, store: Path, workers: int = 1, scheduler: str | None = None, retry_failed: bool = False
+) -> dict[str, pd.DataFrame]:
+    """Run or resume.
+
+    Parameters
+    ----------
+    profile : "quick" or "full"
+        `quick` takes the bundled digits and three seeds, `full` MNIST and the histology patches of the data root.
+    store : path
+        Folder for the archives: `digits`, or those of `_full_grids`.
+    workers, scheduler, retry_failed
+        As in `millpond.experiment.run_grid`.
+
+    Returns
+    -------
+    dict of archive name to DataFrame
+    """
+    if profile not in PROFILES:
+        raise ClassificationError(f"profile {profile!r} found, one of {', '.join(PROFILES)} expected.")
+    on_digits = [{"images": "digits", "network": name, "max_epochs": 20} for name in NETWORKS]
+    grids = {"digits": (classify_digits, on_digits, 3, "Networks of the study on scikit-learn's digits")}
+    return {
+        name: run_grid(
+            function,
+            cases,
+            seeds,
+            Path(store) / name,
+            what=what,
+            workers=workers,
+            scheduler=scheduler,
+            retry_failed=retry_failed,
+        )
+        for name, (function, cases, seeds, what) in (grids if profile == "quick" else _full_grids()).items()
+    }
+
+
+def _full_grids() -> dict[str, tuple]:
+    """By archive: function, cases, number of seeds, and what it is, in words; decisions first."""
+    mnist, affine = {"images": "mnist"}, {"augmentation": "affine", "max_epochs": EPOCHS["affine"]}
+    on_validation = {"tested": False}
+    return {
+        "mnist_decisions": (
+            classify_digits,
+            [
+                mnist | on_validation | {"network": "lstm-cnn"} | choice
+                for choice in ({}, {"dropout": 0.5}, {"augmentation": "affine"}, affine)
+            ],
+            2,
+            "Choices on the validation part of MNIST",
+        ),
+        "tissue_decisions": (
+            classify_tissue,
+            [
+                {"network": "lstm-cnn", "split": "by patient", "max_epochs": n, "augmentation": name} | on_validation
+                for n in (12, 24)
+                for name in (None, "dihedral")
+            ],
+            2,
+            "Choices on validation patients",
+        ),
+        "mnist": (
+            classify_digits,
+            [mnist | {"network": name} for name in ("lstm-cnn", "cnn-lstm", "lstm", "cnn")],
+            5,
+            "Networks of equal layers on MNIST",
+        ),
+        "tissue": (
+            classify_tissue,
+            [
+                {"split": split, "network": name} | equal
+                for split in SPLITS
+                for name, equal in (
+                    ("lstm-cnn", {}),
+                    ("lstm", {}),
+                    ("cnn", {}),
+                    ("cnn", {"equal": "count"}),
+                    ("cnn-2d", {"equal": "count"}),
+                )
+            ],
+            5,
+            "Networks on histology patches, split by patch and by patient",
+        ),
+        "mnist_augmented": (
+            classify_digits,
+            [mnist | affine | {"network": name} for name in ("lstm-cnn", "lstm-cnn-3")],
+            5,
+            "Networks on MNIST with augmentation",
+        ),
+        "mnist_counts": (
+            classify_digits,
+            [mnist | {"network": name, "equal": "count"} for name in ("cnn-lstm", "lstm", "cnn", "cnn-2d")],
+            5,
+            "Networks of equal parameter counts on MNIST",
+        ),
+        "mnist_order": (
+            classify_digits,
+            [
+                mnist | {"network": name, "order": order}
+                for order in ("columns", "permuted rows")
+                for name in ("lstm-cnn", "lstm", "cnn")
+            ],
+            3,
+            "Columns, and rows in another order, as the sequence",
+        ),
+        "mnist_deep": (
+            classify_digits,
+            [mnist | {"network": "lstm-cnn-3"}],
+            5,
+            "Three hybrids on top of each other on MNIST, without augmentation",
+        ),
+    }
+
+
+def classify_digits(
+    images: str,
+    network: str,
+    seed: int,
+    *,
+    equal: str = "layers",
+    order: str = "rows",
+    augmentation: str | None = None,
+    max_epochs: int = 8,
+    dropout: float = 0.3,
+    tested: bool = True,
+) -> list[dict]:
+    """Train a network on handwritten digits, watch it on a validation part, and test it once.
+
+    Parameters
+    ----------
+    images : "mnist" or "digits"
+    network : str
+        One of `millpond.lstm_cnn.networks.NETWORKS` or `OPPONENTS`.
+    seed : int
+        Of the validation part, the weights and the order of the samples.
+    equal : str
+        One of `EQUALS`.
+    order : str
+        One of `ORDERS`.
+    augmentation, max_epochs, dropout
+        As in `SequenceClassifier`.
+    tested : bool
+        Whether the test images are looked at; not while choosing.
+
+    Returns
+    -------
+    list of dict
+        An epoch a row: `epoch`, `steps` (of the optimizer), `train_loss`, `train_acc`, `valid_loss`, `valid_acc`. The
+        last one has in addition `parameters`, `fit_seconds`, and if tested, `train_accuracy` (without dropout),
+        `test_accuracy`, `test_loss`, and `doubts` (of `encode_doubts`).
+    """
+    train, test = _digits(images)
+    shown, hidden = (_in_order(data.images, order) for data in (train, test))
+    fitted = SequenceClassifier(
+        network,
+        **_sizes(network, shown.shape[1:], len(train.classes), equal, dropout),
+        sequence="columns" if order == "columns" else "rows",
+        augmentation=augmentation,
+        max_epochs=max_epochs,
+        batch_size=_BATCH[images],
+        validation_size=_N_VALIDATION[images] / len(train),
+        random_state=seed,
+    ).fit(shown, train.labels)
+    rows = _epochs(fitted)
+    if tested:
+        probabilities = fitted.predict_proba(hidden)
+        rows[-1] |= {
+            "train_accuracy": float(fitted.score(shown, train.labels)),
+            "test_accuracy": accuracy_score(test.labels, probabilities.argmax(axis=1)),
+            "test_loss": log_loss(test.labels, probabilities.astype(float)),
+            "doubts": encode_doubts(probabilities, test.labels),
+        }
+    return rows
+
+
+def classify_tissue(
+    network: str,
+    split: str,
+    seed: int,
+    *,
+    equal: str = "layers",
+    augmentation: str | None = None,
+    max_epochs: int = TISSUE_EPOCHS,
+    tested: bool = True,
+) -> list[dict]:
+    """Train a network on histology patches, watch it on a validation part, and test it once.
+
+    Three fifths of the patients (or patches) train, one fifth is for validation, one for the test.
+
+    Parameters
+    ----------
+    network : str
+    split : str
+        One of `SPLITS`.
+    seed : int
+        Of the split, the weights and the order of the samples.
+    equal, augmentation, max_epochs
+        As in `classify_digits`.
+    tested : bool
+        Whether scores come from the test part; if not, from the validation part.
+
+    Returns
+    -------
+    list of dict
+        Rows as those of `classify_digits`. The last one has `parameters`, `fit_seconds`, `train_accuracy`,
+        `n_patients`, `n_patches`, `positive_rate` of the part that is scored, and `tissue_scores`.
+    """
+    data = load_idc()
+    inside, outside = _split(data, np.arange(len(data)), split, 0.2, seed)
+    train, valid = _split(data, inside, split, 0.25, seed)
+    fitted = SequenceClassifier(
+        network,
+        **_sizes(network, data.images.shape[1:], len(data.classes), equal, Sizes.dropout),
+        augmentation=augmentation,
+        max_epochs=max_epochs,
+        random_state=seed,
+    ).fit(data.images[train], data.labels[train], validation=(data.images[valid], data.labels[valid]))
+    rows = _epochs(fitted)
+    scored = outside if tested else valid
+    threshold = best_threshold(data.labels[valid], fitted.predict_proba(data.images[valid])[:, 1])
+    positive = fitted.predict_proba(data.images[scored])[:, 1]
+    rows[-1] |= {
+        "train_accuracy": float(fitted.score(data.images[train], data.labels[train])),
+        "n_patients": len(np.unique(data.groups[scored])),
+        "n_patches": len(scored),
+        "positive_rate": float(data.labels[scored].mean()),
+    }
+    rows[-1] |= tissue_scores(data.labels[scored], positive, data.groups[scored], threshold, seed)
+    return rows
+
+
+def tissue_scores(labels, positive, patients, threshold: float = 0.5, seed: int = 0) -> dict:
+    """Scores of probabilities that patches are positive, with 95 % intervals from drawing patients anew.
+
+    Parameters
+    ----------
+    labels : (n,) array of 0 and 1
+    positive : (n,) array
+        Probability of class 1.
+    patients : (n,) array
+    threshold : float
+        At which the scores `..._tuned` call a patch positive; the others do at 0.5.
+    seed : int
+
+    Returns
+    -------
+    dict
+        `accuracy`, `balanced_accuracy`, `f1`, `auc`, `balanced_accuracy_tuned`, `f1_tuned`, each also with `_low` and
+        `_high`; `threshold`; `log_loss`; `calibration`: JSON, for each tenth of the probabilities the number of
+        patches, their mean probability, and the number of positive ones.
+    """
+    labels, positive = np.asarray(labels), np.asarray(positive, dtype=float)
+    at_half, tuned = positive >= 0.5, positive >= threshold
+
+    def scores(weight=None) -> dict:
+        return {
+            "accuracy": accuracy_score(labels, at_half, sample_weight=weight),
+            "balanced_accuracy": balanced_accuracy_score(labels, at_half, sample_weight=weight),
+            "f1": f1_score(labels, at_half, sample_weight=weight),
+            "auc": roc_auc_score(labels, positive, sample_weight=weight),
+            "balanced_accuracy_tuned": balanced_accuracy_score(labels, tuned, sample_weight=weight),
+            "f1_tuned": f1_score(labels, tuned, sample_weight=weight),
+        }
+
+    names, which = np.unique(patients, return_inverse=True)
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=_N_RESAMPLES)
+    resampled = pd.DataFrame([scores(times[which]) for times in drawn])
+    low, high = resampled.quantile(0.025), resampled.quantile(0.975)
+    found = {}
+    for name, value in scores().items():
+        found |= {name: float(value), f"{name}_low": float(low[name]), f"{name}_high": float(high[name])}
+    bins = np.minimum((positive * _N_BINS).astype(int), _N_BINS - 1)
+    calibration = [
+        [int((bins == b).sum()), round(float(positive[bins == b].mean()), 4), int(labels[bins == b].sum())]
+        for b in np.unique(bins)
+    ]
+    loss = log_loss(labels, positive)
+    return found | {"threshold": threshold, "log_loss": float(loss), "calibration": json.dumps(calibration)}
+
+
+def best_threshold(labels, positive) -> float:
+    """Probability above which calling patches positive gives the best balanced accuracy."""
+    false, true, thresholds = roc_curve(labels, positive)
+    return float(min(thresholds[np.argmax(true - false)], 1))
+
+
+def encode_doubts(probabilities, labels) -> str:
+    """Write down the images whose probabilities, in whole percent, are not 100 for the true class.
+
+    Parameters
+    ----------
+    probabilities : (n, n_classes) array
+    labels : (n,) array of int
+
+    Returns
+    -------
+    str
+        JSON: position, true class, and percent of each class, of every such image. The true class leads in all others.
+    """
+    percent = np.rint(np.asarray(probabilities, dtype=float) * 100).astype(int)
+    doubtful = np.flatnonzero(percent[np.arange(len(labels)), labels] < 100)
+    return json.dumps([[int(i), int(labels[i]), *percent[i].tolist()] for i in doubtful], separators=(",", ":"))
+
+
+def decode_doubts(text: str) -> pd.DataFrame:
+    """What `encode_doubts` wrote: image a row; `label`, and a column a class with its probability."""
+    table = pd.DataFrame(json.loads(text)).set_index(0).rename_axis("image")
+    return (table.drop(columns=1) / 100).set_axis(range(table.shape[1] - 1), axis=1).assign(label=table[1])
+
+
+@cache
+def _digits(images: str) -> tuple[LabelledImages, LabelledImages]:
+    """Images that train, and those that test."""
+    if images == "mnist":
+        return load_mnist("train"), load_mnist("test")
+    data = load_digits()
+    parts = train_test_split(np.arange(len(data)), test_size=0.2, stratify=data.labels, random_state=0)
+    return tuple(LabelledImages(data.images[part], data.labels[part], data.classes) for part in parts)
+
+
+def _in_order(images: np.ndarray, order: str) -> np.ndarray:
+    if order != "permuted rows":
+        return images
+    return images[:, :, np.random.default_rng(0).permutation(images.shape[2])]
+
+
+def _split(data: LabelledImages, among: np.ndarray, split: str, size: float, seed: int) -> list[np.ndarray]:
+    labels = data.labels[among]
+    if split == "by patient":
+        parts = split_by_group(labels, data.groups[among], size, seed)
+    else:
+        parts = split_by_image(labels, size, seed)
+    return [among[part] for part in parts]
+
+
+def _sizes(network: str, input_shape: tuple, n_classes: int, equal: str, dropout: float) -> dict:
+    sizes = Sizes()
+    if equal == "count":
+        sizes = sizes_of_equal_count(network, input_shape, n_classes, like="lstm-cnn")
+    return {"hidden": sizes.hidden, "filters": sizes.filters, "dropout": dropout}
+
+
+def _epochs(fitted: SequenceClassifier) -> list[dict]:
+    """History a row an epoch; the last one with what belongs to the whole."""
+    names = ("train_loss", "train_acc", "valid_loss", "valid_acc")
+    rows = [
+        {"epoch": row["epoch"], "steps": row["epoch"] * fitted.steps_an_epoch_} | {k: float(row[k]) for k in names}
+        for row in fitted.history_
+    ]
+    seconds = sum(row["dur"] for row in fitted.history_)
+    rows[-1] |= {"parameters": n_parameters(fitted.network_), "fit_seconds": round(seconds, 2)}
+    return rows
