@@ -8,8 +8,10 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.ensemble import VotingClassifier
 from sklearn.model_selection import train_test_split
 
+from millpond.lstm_cnn.augmentation import AUGMENTATIONS
 from millpond.lstm_cnn.classifier import SequenceClassifier
 from millpond.lstm_cnn.errors import ClassificationError
 from millpond.training import Checkpoint, OneCycle, TrainingError
@@ -143,6 +145,39 @@ def test_held_out_samples_never_train():
     assert same(model, alone)
 
 
+def test_validation_samples_are_watched_and_never_train(fitted, tmp_path):
+    settings = SMALL | {"max_epochs": 6, "checkpoint": tmp_path / "epoch.pt"}
+    watched = SequenceClassifier(**settings).fit(X, Y, validation=(X_TEST, Y_TEST))
+    assert same(watched, fitted)
+    assert watched.history_[-1]["valid_acc"] == fitted.score(X_TEST, Y_TEST)
+    with pytest.raises(TrainingError, match=r"other settings found \(samples\)"):
+        SequenceClassifier(**settings).fit(X, Y, validation=(X_TEST[1:], Y_TEST[1:]))
+    with pytest.raises(ClassificationError, match=r"validation samples of shape .* with classes \[11\] found"):
+        SequenceClassifier(**SMALL).fit(X, Y, validation=(X_TEST, np.full(len(X_TEST), 11)))
+
+
+def test_the_training_accuracy_is_that_of_the_epochs_batches():
+    frozen = SequenceClassifier("cnn", **SMALL | {"learning_rate": 0.0, "dropout": 0.0, "max_epochs": 1}).fit(X, Y)
+    # nothing is learnt and nothing dropped; but batch normalization goes by each batch
+    assert frozen.history_[0]["train_acc"] == pytest.approx(frozen.score(X, Y), abs=0.1)
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+def test_augmentation_changes_training_alone_and_by_the_seed(augmentation):
+    settings = SMALL | {"max_epochs": 1, "augmentation": augmentation}
+    once, again = (SequenceClassifier("cnn", **settings).fit(X, Y) for _ in range(2))
+    assert same(once, again)
+    assert not same(once, SequenceClassifier("cnn", **settings | {"augmentation": None}).fit(X, Y))
+    np.testing.assert_array_equal(once.predict_proba(X_TEST), once.predict_proba(X_TEST))
+
+
+def test_a_committee_is_scikit_learns_voting_classifier():
+    members = [(f"seed {seed}", SequenceClassifier("cnn", **SMALL, max_epochs=3, random_state=seed)) for seed in (0, 1)]
+    together = VotingClassifier(members, voting="soft").fit(X, Y)
+    alone = [member.predict_proba(X_TEST) for member in together.estimators_]
+    np.testing.assert_allclose(together.predict_proba(X_TEST), np.mean(alone, axis=0))
+
+
 def test_saved_weights_predict_the_same(fitted, tmp_path):
     fitted.save(tmp_path / "digits.safetensors")
     loaded = SequenceClassifier(**SMALL).load(tmp_path / "digits.safetensors", fitted.classes_, (1, 8, 8))
@@ -181,5 +216,11 @@ def test_settings_out_of_range_and_other_sizes_are_refused(fitted):
         SequenceClassifier(**SMALL, patience=3).fit(X, Y)
     with pytest.raises(ClassificationError, match="random_state=-1 found"):
         SequenceClassifier(**SMALL, random_state=-1).fit(X, Y)
+    with pytest.raises(
+        ClassificationError, match="augmentation='mixup' found, None or one of affine, dihedral expected"
+    ):
+        SequenceClassifier(**SMALL, augmentation="mixup").fit(X, Y)
+    with pytest.raises(ClassificationError, match="images of 8 x 4 pixels found, square ones expected"):
+        SequenceClassifier(**SMALL, augmentation="dihedral").fit(X[..., :4], Y)
     with pytest.raises(ClassificationError, match=r"images of shape \(1, 8, 4\) found, \(1, 8, 8\) as in the training"):
         fitted.predict(X_TEST[..., :4])

@@ -1,9 +1,21 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from millpond.lstm_cnn.errors import ClassificationError
-from millpond.lstm_cnn.networks import NETWORKS, Recurrent, Sizes, ToSequence, build_network, n_parameters
+from millpond.lstm_cnn.networks import (
+    NETWORKS,
+    OPPONENTS,
+    Recurrent,
+    Sizes,
+    ToSequence,
+    build_network,
+    n_parameters,
+    operations,
+    sizes_of_equal_count,
+)
 
 SMALL = Sizes(hidden=5, filters=4, kernel=3, dropout=0.0)
 
@@ -68,3 +80,27 @@ def test_bytes_are_the_same_as_their_floats():
 def test_networks_that_cannot_be_are_refused(arguments, message):
     with pytest.raises(ClassificationError, match=message):
         build_network(**{"name": "cnn", "input_shape": (1, 4, 4), "n_classes": 2} | arguments)
+
+
+def test_convolutions_in_the_plane_see_no_rows():
+    network = build_network("cnn-2d", (3, 6, 10), 4, sizes=SMALL)
+    assert network(torch.rand(2, 3, 6, 10)).shape == (2, 4)
+    # filters 1, 2, 4; 1 x 2 values of each of the last four
+    assert n_parameters(network) == 2 * 3 + (3 * 9 + 1) * 1 + (9 + 1) * 2 + (2 * 9 + 1) * 4 + 8 * 4 + 4
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, *OPPONENTS])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 50, 50)])
+def test_networks_of_equal_count_have_nearly_as_many_parameters(name, shape):
+    wanted = n_parameters(build_network("lstm-cnn", shape, 10))
+    sizes = sizes_of_equal_count(name, shape, 10, like="lstm-cnn")
+    assert n_parameters(build_network(name, shape, 10, sizes=sizes)) == pytest.approx(wanted, rel=0.025)
+    one_more = replace(sizes, filters=sizes.filters + 1, hidden=round((sizes.filters + 1) * 2))
+    assert n_parameters(build_network(name, shape, 10, sizes=one_more)) > wanted
+
+
+def test_operations_are_those_counted_by_hand():
+    # a step: four gates from 4 values of the row and 5 of before; three steps of five values into four filters
+    lstm, convolution, dense = 2 * 6 * 4 * 5 * (4 + 5), 2 * 6 * 4 * 5 * 3, 2 * 6 * 4 * 3
+    assert operations("lstm-cnn", (1, 6, 4), 3, sizes=SMALL) == lstm + convolution + dense
+    assert operations("cnn", (1, 6, 4), 3, sizes=SMALL) == 2 * 6 * 4 * 4 * 3 + dense

@@ -74,8 +74,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     steps_an_epoch_ : int
         Of the optimizer.
     history_ : list of dict
-        An epoch a row: `epoch`, `train_loss`, `train_acc`, `dur`, and `valid_loss`, `valid_acc` if there is a validation
-        part. What is said of training is the mean over the epoch's batches, with dropout, as they went by.
+        An epoch a row: `epoch`, `train_loss`, `train_acc`, `dur`, and `valid_loss`, `valid_acc` if there are validation
+        samples. What is said of training is the mean over the epoch's batches, with dropout, as they went by.
     """
 
     def __init__(
@@ -153,27 +153,28 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         self.classes_, target = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ClassificationError(f"{len(self.classes_)} class found, two or more expected.")
-        held_out = None
+        held_out = ()
         if validation is not None:
             X_valid, y_valid = _labelled(*validation)
             if X_valid.shape[1:] != X.shape[1:] or not np.isin(y_valid, self.classes_).all():
                 raise ClassificationError(
-                    f"validation samples of shape {X_valid.shape[1:]} with classes {np.unique(y_valid).tolist()} found, "
-                    f"{X.shape[1:]} and {self.classes_.tolist()} as in the training expected."
+                    f"validation samples of shape {X_valid.shape[1:]} with classes {np.unique(y_valid).tolist()} "
+                    f"found, {X.shape[1:]} and {self.classes_.tolist()} as in the training expected."
                 )
-            held_out = predefined_split(Batches(X_valid, np.searchsorted(self.classes_, y_valid)))
+            held_out = X_valid, np.searchsorted(self.classes_, y_valid)
         elif self.validation_size > 0:
             X, X_valid, target, y_valid = train_test_split(
                 X, target, test_size=self.validation_size, stratify=target, random_state=self.random_state
             )
-            held_out = predefined_split(Batches(X_valid, y_valid))
+            held_out = X_valid, y_valid
         self.steps_an_epoch_ = math.ceil(len(X) / self.batch_size)
         with seeded(self.random_state):
             self.input_shape_ = X.shape[1:]
-            net = self._net(held_out)
+            net = self._net(predefined_split(Batches(*held_out)) if held_out else None)
             if self.checkpoint is not None:
-                resume(net, self.checkpoint, self._settings(X, target))
-                net.callbacks_.append(("checkpoint", Checkpoint(self.checkpoint, self._settings(X, target))))
+                settings = self._settings(X, target, *held_out)
+                resume(net, self.checkpoint, settings)
+                net.callbacks_.append(("checkpoint", Checkpoint(self.checkpoint, settings)))
             if self.patience is not None:
                 net.callbacks_.append(("patience", Patience(self.patience)))
             train(net, X, target)
@@ -231,7 +232,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         load_weights(self.network_, path)
         return self
 
-    def _net(self, held_out) -> NeuralNetClassifier:
+    def _net(self, train_split) -> NeuralNetClassifier:
         sizes = Sizes(self.hidden, self.filters, self.kernel, self.dropout)
         train_accuracy = EpochScoring("accuracy", name="train_acc", on_train=True, lower_is_better=False)
         callbacks = [Seeds(self.random_state), OneCycle(self.learning_rate), ("train_acc", train_accuracy)]
@@ -250,7 +251,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
             iterator_train__collate_fn=self._changed,
             iterator_valid__collate_fn=as_batch,
             iterator_valid__batch_size=1024,
-            train_split=held_out,
+            train_split=train_split,
             classes=np.arange(len(self.classes_)),
             callbacks=callbacks,
             callbacks__print_log=None,
@@ -262,14 +263,14 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         X, y = batch
         return (X if self.augmentation is None else AUGMENTATIONS[self.augmentation](X)), y
 
-    def _settings(self, X, target) -> dict:
+    def _settings(self, *samples) -> dict:
         """What a checkpoint has to agree with."""
         settings = {name: value for name, value in self.get_params().items() if name not in ("checkpoint", "progress")}
-        digest = (
-            hashlib.sha256(np.ascontiguousarray(X)).hexdigest()
-            + hashlib.sha256(np.ascontiguousarray(target)).hexdigest()
-        )
-        return settings | {"shape": list(X.shape), "samples": digest}
+        state = hashlib.sha256()
+        for array in samples:
+            state.update(f"{array.dtype}{array.shape}".encode())
+            state.update(np.ascontiguousarray(array))
+        return settings | {"samples": state.hexdigest()}
 
 
 class _Net(NeuralNetClassifier):

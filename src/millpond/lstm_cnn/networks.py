@@ -103,7 +103,7 @@ def build_network(
 
 
 def _in_the_plane(input_shape: tuple[int, int, int], n_classes: int, sizes: Sizes) -> nn.Sequential:
-    """Three convolutions, each of twice the filters and at half the resolution of the one before, with ReLU, dropout."""
+    """Three convolutions with ReLU and dropout, each at half the resolution of the one before and twice as wide."""
     width, rows, cols = input_shape
     layers: list[nn.Module] = [AsFloat(), nn.BatchNorm2d(width)]
     for filters in (math.ceil(sizes.filters / 4), math.ceil(sizes.filters / 2), sizes.filters):

@@ -1,13 +1,15 @@
 """The LSTM-CNN study's archived runs: digits, tissue, and patches of a satellite image."""
 
-import json
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss, roc_auc_score, roc_curve
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from millpond.experiment import run_grid
 from millpond.lstm_cnn.classifier import SequenceClassifier
@@ -20,7 +22,9 @@ from millpond.lstm_cnn.datasets import (
     split_by_image,
 )
 from millpond.lstm_cnn.errors import ClassificationError
+from millpond.lstm_cnn.evaluation import best_threshold, encode_doubts, tissue_scores
 from millpond.lstm_cnn.networks import NETWORKS, Sizes, n_parameters, sizes_of_equal_count
+from millpond.lstm_cnn.patches import read_patches, shuffle_pixels
 
 PROFILES = ("quick", "full")
 
@@ -32,6 +36,8 @@ ORDERS = ("rows", "columns", "permuted rows")
 
 SPLITS = ("by patch", "by patient")
 
+FOREST = "random forest"
+
 EPOCHS = {None: 8, "affine": 12}
 """Of the runs on MNIST, without and with augmentation."""
 
@@ -39,8 +45,6 @@ TISSUE_EPOCHS = 12
 
 _BATCH = {"mnist": 128, "digits": 32}
 _N_VALIDATION = {"mnist": 5_000, "digits": 144}
-_N_RESAMPLES = 1_000
-_N_BINS = 10
 
 
 def run(
@@ -147,6 +151,17 @@ def _full_grids() -> dict[str, tuple]:
             ],
             3,
             "Columns, and rows in another order, as the sequence",
+        ),
+        "patches": (
+            classify_patches,
+            [
+                {"split": split, "pixels": pixels, "network": name, "equal": equal}
+                for split in ("by patch", "by block")
+                for pixels in ("in place", "shuffled")
+                for name, equal in (("lstm-cnn", "layers"), ("cnn", "count"), ("cnn-2d", "count"), (FOREST, "layers"))
+            ],
+            5,
+            "Land use of patches of a satellite image",
         ),
         "mnist_deep": (
             classify_digits,
@@ -274,84 +289,47 @@ def classify_tissue(
     return rows
 
 
-def tissue_scores(labels, positive, patients, threshold: float = 0.5, seed: int = 0) -> dict:
-    """Scores of probabilities that patches are positive, with 95 % intervals from drawing patients anew.
+def classify_patches(network: str, split: str, seed: int, *, equal: str = "layers", pixels: str = "in place") -> dict:
+    """Train on patches of the German satellite image, and test on a quarter of them.
 
     Parameters
     ----------
-    labels : (n,) array of 0 and 1
-    positive : (n,) array
-        Probability of class 1.
-    patients : (n,) array
-    threshold : float
-        At which the scores `..._tuned` call a patch positive; the others do at 0.5.
+    network : str
+        As in `classify_digits`, or `FOREST`: a random forest on mean and standard deviation of each band.
+    split : str
+        "by patch" or "by block".
     seed : int
+        Of the split and the model.
+    equal : str
+        One of `EQUALS`.
+    pixels : str
+        "in place", or "shuffled" within each patch (`millpond.lstm_cnn.patches.shuffle_pixels`).
 
     Returns
     -------
     dict
-        `accuracy`, `balanced_accuracy`, `f1`, `auc`, `balanced_accuracy_tuned`, `f1_tuned`, each also with `_low` and
-        `_high`; `threshold`; `log_loss`; `calibration`: JSON, for each tenth of the probabilities the number of
-        patches, their mean probability, and the number of positive ones.
+        `n_train`, `n_test`, `majority_rate`, `train_accuracy`, `accuracy`, `balanced_accuracy`, and
+        `balanced_accuracy_turned`, with each test patch turned by 90 degrees.
     """
-    labels, positive = np.asarray(labels), np.asarray(positive, dtype=float)
-    at_half, tuned = positive >= 0.5, positive >= threshold
-
-    def scores(weight=None) -> dict:
-        return {
-            "accuracy": accuracy_score(labels, at_half, sample_weight=weight),
-            "balanced_accuracy": balanced_accuracy_score(labels, at_half, sample_weight=weight),
-            "f1": f1_score(labels, at_half, sample_weight=weight),
-            "auc": roc_auc_score(labels, positive, sample_weight=weight),
-            "balanced_accuracy_tuned": balanced_accuracy_score(labels, tuned, sample_weight=weight),
-            "f1_tuned": f1_score(labels, tuned, sample_weight=weight),
-        }
-
-    names, which = np.unique(patients, return_inverse=True)
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=_N_RESAMPLES)
-    resampled = pd.DataFrame([scores(times[which]) for times in drawn])
-    low, high = resampled.quantile(0.025), resampled.quantile(0.975)
-    found = {}
-    for name, value in scores().items():
-        found |= {name: float(value), f"{name}_low": float(low[name]), f"{name}_high": float(high[name])}
-    bins = np.minimum((positive * _N_BINS).astype(int), _N_BINS - 1)
-    calibration = [
-        [int((bins == b).sum()), round(float(positive[bins == b].mean()), 4), int(labels[bins == b].sum())]
-        for b in np.unique(bins)
-    ]
-    loss = log_loss(labels, positive)
-    return found | {"threshold": threshold, "log_loss": float(loss), "calibration": json.dumps(calibration)}
-
-
-def best_threshold(labels, positive) -> float:
-    """Probability above which calling patches positive gives the best balanced accuracy."""
-    false, true, thresholds = roc_curve(labels, positive)
-    return float(min(thresholds[np.argmax(true - false)], 1))
-
-
-def encode_doubts(probabilities, labels) -> str:
-    """Write down the images whose probabilities, in whole percent, are not 100 for the true class.
-
-    Parameters
-    ----------
-    probabilities : (n, n_classes) array
-    labels : (n,) array of int
-
-    Returns
-    -------
-    str
-        JSON: position, true class, and percent of each class, of every such image. The true class leads in all others.
-    """
-    percent = np.rint(np.asarray(probabilities, dtype=float) * 100).astype(int)
-    doubtful = np.flatnonzero(percent[np.arange(len(labels)), labels] < 100)
-    return json.dumps([[int(i), int(labels[i]), *percent[i].tolist()] for i in doubtful], separators=(",", ":"))
-
-
-def decode_doubts(text: str) -> pd.DataFrame:
-    """What `encode_doubts` wrote: image a row; `label`, and a column a class with its probability."""
-    table = pd.DataFrame(json.loads(text)).set_index(0).rename_axis("image")
-    return (table.drop(columns=1) / 100).set_axis(range(table.shape[1] - 1), axis=1).assign(label=table[1])
+    data = read_patches()
+    images = shuffle_pixels(data.images, seed) if pixels == "shuffled" else data.images
+    train, test = _split(data, np.arange(len(data)), split, 0.25, seed)
+    if network == FOREST:
+        model = make_pipeline(FunctionTransformer(_band_statistics), RandomForestClassifier(300, random_state=seed))
+    else:
+        sizes = _sizes(network, images.shape[1:], len(data.classes), equal, Sizes.dropout)
+        model = SequenceClassifier(network, **sizes, max_epochs=30, batch_size=32, random_state=seed)
+    model.fit(images[train], data.labels[train])
+    predicted, turned = (model.predict(x) for x in (images[test], np.rot90(images[test], axes=(2, 3)).copy()))
+    return {
+        "n_train": len(train),
+        "n_test": len(test),
+        "majority_rate": float(np.bincount(data.labels[test]).max() / len(test)),
+        "train_accuracy": float(model.score(images[train], data.labels[train])),
+        "accuracy": accuracy_score(data.labels[test], predicted),
+        "balanced_accuracy": balanced_accuracy_score(data.labels[test], predicted),
+        "balanced_accuracy_turned": balanced_accuracy_score(data.labels[test], turned),
+    }
 
 
 @cache
@@ -372,11 +350,15 @@ def _in_order(images: np.ndarray, order: str) -> np.ndarray:
 
 def _split(data: LabelledImages, among: np.ndarray, split: str, size: float, seed: int) -> list[np.ndarray]:
     labels = data.labels[among]
-    if split == "by patient":
+    if split in ("by patient", "by block"):
         parts = split_by_group(labels, data.groups[among], size, seed)
     else:
         parts = split_by_image(labels, size, seed)
     return [among[part] for part in parts]
+
+
+def _band_statistics(images: np.ndarray) -> np.ndarray:
+    return np.hstack([images.mean(axis=(2, 3)), images.std(axis=(2, 3))])
 
 
 def _sizes(network: str, input_shape: tuple, n_classes: int, equal: str, dropout: float) -> dict:
