@@ -95,7 +95,7 @@ def _full_grids() -> dict[str, tuple]:
                 mnist | on_validation | {"network": "lstm-cnn"} | choice
                 for choice in ({}, {"dropout": 0.5}, {"augmentation": "affine"}, affine)
             ],
-            2,
+            1,
             "Choices on the validation part of MNIST",
         ),
         "tissue_decisions": (
@@ -105,7 +105,7 @@ def _full_grids() -> dict[str, tuple]:
                 for n in (12, 24)
                 for name in (None, "dihedral")
             ],
-            2,
+            1,
             "Choices on validation patients",
         ),
         "mnist": (
@@ -117,7 +117,7 @@ def _full_grids() -> dict[str, tuple]:
         "tissue": (
             classify_tissue,
             [
-                {"split": split, "network": name} | equal
+                {"split": split, "network": name, "augmentation": "dihedral"} | equal
                 for split in SPLITS
                 for name, equal in (
                     ("lstm-cnn", {}),
@@ -139,7 +139,7 @@ def _full_grids() -> dict[str, tuple]:
         "mnist_counts": (
             classify_digits,
             [mnist | {"network": name, "equal": "count"} for name in ("cnn-lstm", "lstm", "cnn", "cnn-2d")],
-            5,
+            3,
             "Networks of equal parameter counts on MNIST",
         ),
         "mnist_order": (
@@ -166,7 +166,7 @@ def _full_grids() -> dict[str, tuple]:
         "mnist_deep": (
             classify_digits,
             [mnist | {"network": "lstm-cnn-3"}],
-            5,
+            3,
             "Three hybrids on top of each other on MNIST, without augmentation",
         ),
     }
