@@ -75,6 +75,11 @@ def table(frame: pd.DataFrame):
     return Markdown(frame.to_markdown(index=False, disable_numparse=True, colalign=align))
 
 
+def mean_and_range(values: pd.Series, form: str) -> str:
+    """ "mean (smallest to largest)" of runs that are too few for percentiles."""
+    return f"{form.format(values.mean())} ({form.format(values.min())} to {form.format(values.max())})"
+
+
 def median_and_range(values: pd.Series, form: str = "{:.0f}") -> str:
     """ "median (from to)" of repeated runs, where the range holds 95 % of them."""
     low, high = values.quantile([0.025, 0.975])
