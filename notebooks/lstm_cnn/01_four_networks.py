@@ -497,7 +497,7 @@ print(lost.round(2).to_dict(), lost.idxmax())
 # ## Depth, augmentation, a committee
 #
 # The study's best network has three hybrids on top of each other, and 99.29 % on the validation part. It suggests a committee of several networks, and cites two results: 99.65 %, and an error of 0.23 %, that of a committee
-# {cite:p}`ciresan2010,ciresan2012`. Both had deformed their training images at random. So do we, but less: each digit is turned by up to 10 degrees, stretched by up to 10 % and shifted by up to two pixels. What to decide was decided on the validation part
+# {cite:p}`ciresan2010,ciresan2012`. Both had deformed their training images at random ({term}`augmentation`). So do we, but less: each digit is turned by up to 10 degrees, stretched by up to 10 % and shifted by up to two pixels. What to decide was decided on the validation part
 # ({numref}`tab-lstm-cnn-decisions`).
 
 # %% tags=["hide-input", "remove-output"]

@@ -57,7 +57,7 @@ def tissue(tmp_path, monkeypatch):
 
 def test_a_run_on_tissue_keeps_patients_apart_and_scores_them(tissue):
     whole = study.load_idc()
-    parts = study._tissue_parts(whole, "by patient", seed=0)
+    parts = study.tissue_parts(whole, "by patient", seed=0)
     patients = [set(whole.groups[part]) for part in parts]
     assert sum(map(len, parts)) == len(whole)
     assert [len(part) for part in patients] == [12, 4, 4]

@@ -266,7 +266,7 @@ def classify_tissue(
         `n_patients`, `n_patches`, `positive_rate` of the part that is scored, and `tissue_scores`.
     """
     data = load_idc()
-    train, valid, outside = _tissue_parts(data, split, seed)
+    train, valid, outside = tissue_parts(data, split, seed)
     fitted = SequenceClassifier(
         network,
         **_sizes(network, data.images.shape[1:], len(data.classes), equal, Sizes.dropout),
@@ -347,7 +347,7 @@ def _in_order(images: np.ndarray, order: str) -> np.ndarray:
     return images[:, :, np.random.default_rng(0).permutation(images.shape[2])]
 
 
-def _tissue_parts(data: LabelledImages, split: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def tissue_parts(data: LabelledImages, split: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions of three fifths that train, one for validation, one for the test."""
     inside, outside = _split(data, np.arange(len(data)), split, 0.2, seed)
     train, valid = _split(data, inside, split, 0.25, seed)
