@@ -13,6 +13,7 @@ ROWS = {
     "capacity_table2_scenarios": 8,
     "capacity_table3_calibration": 24,  # eight scenarios by three models
     "capacity_text_claims": 17,
+    "lstm_cnn_text_claims": 5,
     "lstm_cnn_table1_mnist": 5,
     "lstm_cnn_table2_idc": 3,
     "normalization_claims": 20,
