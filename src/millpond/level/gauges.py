@@ -1,0 +1,253 @@
+"""Gauge records of water levels, as their publishers write them, in metres and one value a day."""
+
+import csv
+import io
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from millpond.level.errors import LevelError
+
+METRES = {"m": 1.0, "ft": 0.3048}
+"""Metres of a unit; the foot is the international one (the US survey foot differs by 2 in a million)."""
+
+FARTHEST_FROM_MEDIAN_M = 10.0
+"""A level farther from the median of its month is reported as impossible; most are a digit too many or too few."""
+
+_SPELLINGS = {
+    "m": "m",
+    "masl": "m",
+    "meter": "m",
+    "meters": "m",
+    "metre": "m",
+    "metres": "m",
+    "ft": "ft",
+    "feet": "ft",
+    "foot": "ft",
+}
+_RDB_FEET = {"00062", "00065", "62614", "62615", "62616", "63160", "72275", "72292", "72293", "72333"}
+_RDB_METRES = {"30211", "30207", "62617", "62618", "62619", "72335", "72336"}
+_MISSING = re.compile(r"|m|-+|\*+|na|nan|null|none|-999\d(\.0*)?|eqp|ice|rat|dis|mnt|ssn|bkw")
+
+
+def read_gauge(path: str | Path, unit: str | None = None) -> pd.Series:
+    """Read a record of water levels.
+
+    Parameters
+    ----------
+    path : path
+        CDEC's download (first line with the sensor in quotes) or its CSV with `STATION_ID`; USGS's tab-separated RDB,
+        or its CSV with `time`, `value` and `unit_of_measure`; ECCC's daily CSV (`PARAM` 2 is the level) or its
+        real-time CSV; or a CSV of a date and a level.
+    unit : "m" or "ft", optional
+        Of the levels; by default what the file says of itself.
+
+    Returns
+    -------
+    Series
+        `level_m` by `date`, sorted, one value a day: the mean where there are several. Its `attrs` say what was found:
+        `format`; `unit`; `n_missing`, rows without a level; `n_repeated`, rows of a day that had one already;
+        `contradicting`, days whose rows differ by more than a centimetre in a record of one row a day; `gaps`, pairs of
+        (last day before, first day after) of more than 31 days; `impossible`, days whose level is farther than
+        `FARTHEST_FROM_MEDIAN_M` from the median of the month around them. Nothing of this is removed.
+
+    Warns
+    -----
+    UserWarning
+        If there are contradicting or impossible levels.
+
+    Raises
+    ------
+    LevelError
+        If the file is unreadable or of another kind, its unit is unknown or not the same in all rows, or it holds no
+        level.
+
+    Notes
+    -----
+    CDEC's download and the plain CSV were tested on real records. Of the others none was at hand: they were tested on
+    files written after the publishers' descriptions.
+    """
+    path = Path(path)
+    if unit is not None and unit not in METRES:
+        raise LevelError(f"unit={unit!r} found, one of {', '.join(METRES)} expected. Convert the record, or name one.")
+    text = _text(path)
+    kind, read = next((kind, read) for kind, (belongs, read) in _FORMATS.items() if belongs(text))
+    times, values, found = read(path, text)
+    found = {_SPELLINGS.get(name.strip().lower(), name) for name in found}
+    if len(found) > 1:
+        raise LevelError(f"{path}: levels in {' and '.join(sorted(found))} found, one unit expected. Split the file.")
+    unit = unit or next(iter(found), None)
+    if unit not in METRES:
+        raise LevelError(
+            f"{path}: {'no unit' if unit is None else f'the unit {unit!r}'} of the levels found, one of "
+            f"{', '.join(METRES)} expected. Pass unit=."
+        )
+    return _daily(path, kind, times, values, unit)
+
+
+def _text(path: Path) -> str:
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "no text in UTF-8"
+        raise LevelError(
+            f"{path}: not readable ({reason}), a text file with levels expected. Check the path."
+        ) from None
+    if not text.strip():
+        raise LevelError(f"{path}: an empty file found, dates and levels expected. Get it from its publisher again.")
+    return text
+
+
+def _daily(path: Path, kind: str, times: list[str], values: list[str], unit: str) -> pd.Series:
+    missing = [_MISSING.fullmatch(value.strip().lower()) is not None for value in values]
+    rows = [(t, v) for t, v, absent in zip(times, values, missing, strict=True) if not absent]
+    if not rows:
+        raise LevelError(f"{path}: no level in {len(values)} rows found, at least one expected. Look at the file.")
+    try:
+        dates = pd.DatetimeIndex([_day(time) for time, _ in rows], name="date")
+        levels = np.array([float(value) for _, value in rows]) * METRES[unit]
+    except ValueError as error:
+        raise LevelError(f"{path}: {error}; dates such as 2018-07-03 and numbers expected. Correct the row.") from None
+    if not np.isfinite(levels).all():
+        raise LevelError(f"{path}: an infinite level found, finite numbers expected. Correct the row.")
+    by_day = pd.Series(levels, dates, name="level_m").groupby(level=0)
+    daily = by_day.mean()
+    spread = by_day.max() - by_day.min()
+    month = daily.rolling("31D", center=True).median()
+    steps = daily.index.to_series().diff().dt.days
+    daily.attrs = {
+        "format": kind,
+        "unit": unit,
+        "n_missing": sum(missing),
+        "n_repeated": len(rows) - len(daily),
+        "contradicting": [] if kind == "ECCC real-time" else list(spread.index[spread > 0.01]),
+        "gaps": [(day - pd.Timedelta(days=n), day) for day, n in steps[steps > 31].items()],
+        "impossible": list(daily.index[(daily - month).abs() > FARTHEST_FROM_MEDIAN_M]),
+    }
+    for what in ("contradicting", "impossible"):
+        if days := daily.attrs[what]:
+            warnings.warn(
+                f"{path}: {what} levels found on {len(days)} days, the first on {days[0]:%Y-%m-%d}; they are kept. See "
+                f"attrs[{what!r}].",
+                stacklevel=3,
+            )
+    return daily
+
+
+def _day(time: str) -> pd.Timestamp:
+    """The local day: what stands in the file, without time and zone."""
+    match = re.match(r"\s*(\d{4})[-/]?(\d{2})[-/]?(\d{2})(?!\d)", time)
+    if not match:
+        raise ValueError(f"the date {time!r} found")
+    return pd.Timestamp(*map(int, match.groups()))
+
+
+# The formats
+
+
+def _columns(path: Path, text: str, *names: str, delimiter: str = ",") -> list[list[str]]:
+    """Cells of the columns whose header is one of `names` (of which `|` separates spellings), row by row."""
+    table = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    header = [cell.strip().lower() for cell in table[0]]
+    at = []
+    for name in names:
+        found = [i for i, cell in enumerate(header) if cell in name.lower().split("|")]
+        if not found:
+            raise LevelError(
+                f"{path}: columns {', '.join(table[0])} found, one called {name.replace('|', ' or ')} expected."
+            )
+        at.append(found[0])
+    rows = [row for row in table[1:] if any(cell.strip() for cell in row)]
+    for number, row in enumerate(rows, start=2):
+        if len(row) <= max(at):
+            raise LevelError(f"{path}: row {number} is cut off after {len(row)} of {len(header)} cells. Get it again.")
+    return [[row[i] for i in at] for row in rows]
+
+
+def _cdec_download(path: Path, text: str) -> tuple[list, list, set]:
+    head, *lines = text.splitlines()
+    rows = [line.split(",") for line in lines if line.strip()]
+    if any(len(row) != 3 for row in rows):
+        raise LevelError(f"{path}: rows of other than three cells found, date, time and level expected. Get it again.")
+    return [row[0] for row in rows], [row[2] for row in rows], set(re.findall(r"\(([^)]*)\)", head))
+
+
+def _cdec_csv(path: Path, text: str) -> tuple[list, list, set]:
+    rows = _columns(path, text, "obs date|date time", "value", "units")
+    return [row[0] for row in rows], [row[1] for row in rows], {row[2] for row in rows if row[2].strip()}
+
+
+def _usgs_rdb(path: Path, text: str) -> tuple[list, list, set]:
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    header = lines[0].split("\t")
+    levels = {}
+    for i, name in enumerate(header):
+        code = re.fullmatch(r"(?:\d+_)?(\d{5})(?:_\d{5})?", name)
+        if code and code[1] in _RDB_FEET | _RDB_METRES:
+            levels[i] = "ft" if code[1] in _RDB_FEET else "m"
+    if len(levels) != 1 or "datetime" not in header:
+        raise LevelError(
+            f"{path}: {len(levels)} columns of water levels found among {', '.join(header)}, one and `datetime` "
+            "expected. Ask for one parameter, 62614 or 62615, say."
+        )
+    (at, unit), when = next(iter(levels.items())), header.index("datetime")
+    rows = [line.split("\t") for line in lines[2:]]  # below the header, a line says how wide the columns are
+    if any(len(row) <= max(at, when) for row in rows):
+        raise LevelError(f"{path}: a row that is cut off found, {len(header)} cells expected. Get the file again.")
+    return [row[when] for row in rows], [row[at] for row in rows], {unit}
+
+
+def _usgs_csv(path: Path, text: str) -> tuple[list, list, set]:
+    rows = _columns(path, text, "time", "value", "unit_of_measure")
+    return [row[0] for row in rows], [row[1] for row in rows], {row[2] for row in rows if row[2].strip()}
+
+
+def _eccc_daily(path: Path, text: str) -> tuple[list, list, set]:
+    lines = text.splitlines()
+    first = next(i for i, line in enumerate(lines) if "PARAM" in line)  # a disclaimer may stand above
+    rows = _columns(path, "\n".join(lines[first:]), "param", "date", "value")
+    levels = [row for row in rows if row[0].strip() == "2"]
+    return [row[1] for row in levels], [row[2] for row in levels], {"m"}
+
+
+def _eccc_real_time(path: Path, text: str) -> tuple[list, list, set]:
+    header = next(csv.reader(io.StringIO(text)))
+    level = next(cell.strip() for cell in header if cell.strip().startswith("Water Level"))
+    rows = _columns(path, text, "date", level)
+    return [row[0] for row in rows], [row[1] for row in rows], set(re.findall(r"\((\w+)\)", level)[-1:])
+
+
+def _plain(path: Path, text: str) -> tuple[list, list, set]:
+    header = [cell.strip() for cell in next(csv.reader(io.StringIO(text)))]
+    if len(header) < 2:
+        raise LevelError(f"{path}: no columns found in {header!r}, a CSV with a date and a level expected.")
+    dates = [name for name in header if name.lower() in ("date", "datetime", "time", "day")]
+    levels = [name for name in header if re.search("level|elevation|stage|height", name.lower())]
+    if len(dates) != 1 or len(levels) != 1:
+        raise LevelError(
+            f"{path}: columns {', '.join(header)} found, one called date and one whose name has level, elevation, "
+            "stage or height expected. Rename them."
+        )
+    rows = _columns(path, text, dates[0], levels[0])
+    words = re.split(r"[^a-z]+", levels[0].lower())
+    return [row[0] for row in rows], [row[1] for row in rows], {word for word in words if word in _SPELLINGS}
+
+
+def _first_line(pattern: str) -> Callable[[str], bool]:
+    return lambda text: re.match(pattern, text.splitlines()[0], re.IGNORECASE) is not None
+
+
+_FORMATS: dict[str, tuple[Callable, Callable]] = {
+    "CDEC download": (_first_line(r"\s*\d+,\w+,'.*'"), _cdec_download),
+    "CDEC CSV": (_first_line("station_id,"), _cdec_csv),
+    "USGS RDB": (lambda text: text.startswith("#") or "agency_cd\t" in text[:200], _usgs_rdb),
+    "USGS CSV": (_first_line(r".*\bunit_of_measure\b"), _usgs_csv),
+    "ECCC daily": (lambda text: re.search(r"^\s*ID,\s*PARAM", text, re.MULTILINE) is not None, _eccc_daily),
+    "ECCC real-time": (_first_line(r"\s*ID,Date,Water Level"), _eccc_real_time),
+    "plain": (lambda text: True, _plain),
+}
+"""What a file of each format looks like, and its reader: times, levels and the units that it names."""

@@ -1,0 +1,139 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millpond import datasets
+from millpond.level.errors import LevelError
+from millpond.level.gauges import read_gauge
+
+RECORDS = {
+    "CDEC download": "2173,PST,'RESERVOIR ELEVATION (feet)'\n20180703,0000,100.00\n20180704,0000,m\n"
+    "20180705,0000,110.00\n",
+    "CDEC CSV": "STATION_ID,DURATION,SENSOR_NUMBER,SENSOR_TYPE,DATE TIME,OBS DATE,VALUE,DATA_FLAG,UNITS\n"
+    "ANT,D,6,RES ELE,20180703 0000,20180703 0000,100.0, ,FEET\n"
+    "ANT,D,6,RES ELE,20180704 0000,20180704 0000,---, ,FEET\n"
+    "ANT,D,6,RES ELE,20180705 0000,20180705 0000,110.0, ,FEET\n",
+    "USGS RDB": "# U.S. Geological Survey\n#\nagency_cd\tsite_no\tdatetime\t142_62614_32400\t142_62614_32400_cd\n"
+    "5s\t15s\t20d\t14n\t10s\nUSGS\t08255000\t2018-07-03\t100.00\tA\nUSGS\t08255000\t2018-07-04\tEqp\tP:Eqp\n"
+    "USGS\t08255000\t2018-07-05\t110.00\tA\n",
+    "USGS CSV": "time_series_id,monitoring_location_id,parameter_code,time,value,unit_of_measure\n"
+    "a,USGS-08255000,62614,2018-07-03,100.00,ft\na,USGS-08255000,62614,2018-07-04,,ft\n"
+    "a,USGS-08255000,62614,2018-07-05,110.00,ft\n",
+    "ECCC daily": "Some disclaimer\n ID,PARAM,Date,Value,SYM\n05AH037,1,2018/07/03,3.2,\n05AH037,2,2018/07/03,30.48,\n"
+    "05AH037,2,2018/07/04,,B\n05AH037,2,2018/07/05,33.528,\n",
+    "ECCC real-time": " ID,Date,Water Level / Niveau d'eau (m),Grade,Symbol / Symbole,QA/QC,Discharge / Débit (cms)\n"
+    "05AH037,2018-07-03T01:00:00-07:00,30.40,,,1,\n05AH037,2018-07-03T23:55:00-07:00,30.56,,,1,\n"
+    "05AH037,2018-07-04T01:00:00-07:00,,,,1,\n05AH037,2018-07-05T01:00:00-07:00,33.528,,,1,\n",
+    "plain": "date,water_level_ft\n2018-07-05,110\n2018-07-03,100\n2018-07-04,\n",
+}
+
+
+def write(tmp_path, text):
+    path = tmp_path / "levels.csv"
+    path.write_text(text, "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("kind", RECORDS)
+def test_every_format_gives_the_same_days_in_metres(tmp_path, kind):
+    level = read_gauge(write(tmp_path, RECORDS[kind]))
+    assert level.index.strftime("%Y-%m-%d").tolist() == ["2018-07-03", "2018-07-05"]
+    np.testing.assert_allclose(level, [30.48, 33.528])
+    assert level.name == "level_m"
+    assert (level.attrs["format"], level.attrs["n_missing"]) == (kind, 1)
+    assert level.attrs["n_repeated"] == (kind == "ECCC real-time")
+    assert level.attrs["contradicting"] == []
+
+
+@pytest.mark.parametrize(
+    ("header", "unit", "metres"),
+    [
+        ("date,water_level_masl", None, 1),
+        ("Date,Stage (m)", None, 1),
+        ("date,elevation_feet", None, 0.3048),
+        ("date,level", "ft", 0.3048),
+        ("date,level_ft", "m", 1),  # the user knows better
+    ],
+)
+def test_the_unit_is_the_users_or_the_columns(tmp_path, header, unit, metres):
+    assert read_gauge(write(tmp_path, f"{header}\n2018-07-03,10\n"), unit)["2018-07-03"] == pytest.approx(10 * metres)
+
+
+def test_gaps_repetitions_and_impossible_levels_are_reported_and_kept(tmp_path):
+    days = pd.date_range("2018-01-01", periods=60).append(pd.date_range("2018-04-05", periods=30))
+    rows = [f"{day:%Y-%m-%d},{500 + 0.01 * i}" for i, day in enumerate(days)]
+    rows[10] = "2018-01-11,5001"  # a digit too many
+    rows += ["2018-01-03,500.02", "2018-01-04,507"]  # the same again; and another
+    path = write(tmp_path, "date,level_m\n" + "\n".join(rows) + "\n")
+    with pytest.warns(UserWarning, match="levels found on 1 days") as caught:
+        level = read_gauge(path)
+    assert sorted(str(warning.message).split(": ", 1)[1].split(" found")[0] for warning in caught) == [
+        "contradicting levels",
+        "impossible levels",
+    ]
+    assert level.attrs["gaps"] == [(pd.Timestamp("2018-03-01"), pd.Timestamp("2018-04-05"))]
+    assert level.attrs["n_repeated"] == 2
+    assert level.attrs["contradicting"] == [pd.Timestamp("2018-01-04")]
+    assert level.attrs["impossible"] == [pd.Timestamp("2018-01-11")]
+    assert level["2018-01-11"] == 5001
+    assert level["2018-01-04"] == pytest.approx((500.03 + 507) / 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "an empty file found"),
+        ("date,level\n2018-07-03,1\n", r"no unit of the levels found, one of m, ft expected\. Pass unit="),
+        ("date,level_m\n2018-07-03,m\n", "no level in 1 rows found"),
+        ("date,level_m\n03.07.2018,5\n", r"the date '03\.07\.2018' found; dates such as 2018-07-03"),
+        ("date,level_m\n2018-07-03,high\n", "could not convert string to float: 'high'; dates such as"),
+        ("date,level_m\n2018-07-03,inf\n", "an infinite level found"),
+        ("date,level_m\n2018-07-03\n", "row 2 is cut off after 1 of 2 cells"),
+        ("day,flow\n2018-07-03,5\n", "columns day, flow found, one called date and one whose name has level"),
+        ("no table at all\n", "no columns found"),
+        (RECORDS["CDEC CSV"].replace("110.0, ,FEET", "33.5, ,METERS"), "levels in ft and m found, one unit expected"),
+        (RECORDS["CDEC CSV"].replace("FEET", "CFS"), "the unit 'CFS' of the levels found"),
+        (RECORDS["USGS RDB"].replace("62614", "00060"), "0 columns of water levels found among agency_cd"),
+        (RECORDS["CDEC download"] + "20180706,0000\n", "rows of other than three cells found"),
+    ],
+)
+def test_records_that_cannot_be_used_say_why(tmp_path, text, message):
+    with pytest.raises(LevelError, match=message):
+        read_gauge(write(tmp_path, text))
+
+
+def test_missing_files_binary_files_and_other_units_are_refused(tmp_path):
+    with pytest.raises(LevelError, match=r"nowhere\.csv: not readable \(No such file or directory\)"):
+        read_gauge(tmp_path / "nowhere.csv")
+    (tmp_path / "image.csv").write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(LevelError, match=r"image\.csv: not readable \(no text in UTF-8\)"):
+        read_gauge(tmp_path / "image.csv")
+    with pytest.raises(LevelError, match="unit='fathom' found, one of m, ft expected"):
+        read_gauge(write(tmp_path, RECORDS["plain"]), unit="fathom")
+
+
+@given(st.lists(st.tuples(st.dates(), st.floats(-400, 5000)), min_size=1, unique_by=lambda row: row[0]))
+def test_what_is_written_is_read_in_order(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("gauge") / "levels.csv"
+    rows = [(day.replace(year=max(day.year, 1700)), level) for day, level in rows]
+    rows = list({day: level for day, level in rows}.items())
+    path.write_text("date,level_m\n" + "".join(f"{day},{level!r}\n" for day, level in rows))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # levels at random are impossible
+        level = read_gauge(path)
+    assert [(day.date(), value) for day, value in level.items()] == sorted(rows)
+
+
+def test_real_records_of_two_dirty_gauges():
+    if not datasets.is_present("cdec"):
+        pytest.skip("needs cdec of the data root (set MILLPOND_DATA)")
+    folder = datasets.path("cdec")
+    with pytest.warns(UserWarning, match="impossible levels found"):
+        antelope = read_gauge(folder / "cdec_ANT_elevation_daily.csv")
+    assert antelope.max() > 10_000  # feet with a digit too many
+    kept = antelope.drop(antelope.attrs["impossible"])
+    assert 1510 < kept.min() < kept.max() < 1530
