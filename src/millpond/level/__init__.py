@@ -2,5 +2,15 @@
 
 from millpond.level.errors import LevelError
 from millpond.level.gauges import read_gauge
+from millpond.level.sampling import blocked_split, chronological_split, random_split
+from millpond.level.scenes import Scenes, read_scenes
 
-__all__ = ["LevelError", "read_gauge"]
+__all__ = [
+    "LevelError",
+    "Scenes",
+    "blocked_split",
+    "chronological_split",
+    "random_split",
+    "read_gauge",
+    "read_scenes",
+]

@@ -1,0 +1,230 @@
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+from shapely import box
+
+from millpond import datasets
+from millpond.level.errors import LevelError
+from millpond.level.scenes import read_scenes
+from millpond.raster import RasterError
+
+TRANSFORM = rasterio.Affine(10, 0, 632_000, 0, -10, 4_743_000)
+ROWS, COLS = 40, 60
+WATER, LAND = (800, 300), (500, 2500)
+
+
+def scene(water_cols=30, cloudy=0.0):
+    """Bands B03, B08 and cloud probability: water in the first columns, clouds in the last rows."""
+    dn = np.empty((3, ROWS, COLS), np.uint16)
+    for band in (0, 1):
+        dn[band] = np.where(np.arange(COLS) < water_cols, WATER[band], LAND[band])
+    dn[2] = np.where(np.arange(ROWS) >= ROWS * (1 - cloudy), 90, 0)[:, None]
+    return dn
+
+
+def write(path, dn, names=("B03", "B08", "CLDPRB"), *, transform=TRANSFORM, crs=32630, nodata=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    profile = {"driver": "GTiff", "count": len(dn), "height": dn.shape[1], "width": dn.shape[2], "dtype": dn.dtype}
+    with rasterio.open(path, "w", **profile, crs=crs, transform=transform, nodata=nodata) as file:
+        file.write(dn)
+        file.descriptions = names
+
+
+@pytest.fixture
+def reservoir(tmp_path):
+    """Ten days, one without a level, one cloudy, one spoiled although its mask is clear."""
+    for day in range(1, 11):
+        dn = scene(water_cols=20 + day, cloudy=0.5 if day == 3 else 0.0)
+        if day == 5:
+            dn[1, :, :15] = 3000  # haze over half of the water
+        write(tmp_path / "sentinel2_l2a" / f"S2_201807{day:02d}.tif", dn)
+    days = [day for day in range(1, 11) if day != 7]
+    (tmp_path / "levels.csv").write_text("date,level_m\n" + "".join(f"2018-07-{d:02d},{500 + d}\n" for d in days))
+    return tmp_path
+
+
+def test_images_get_the_level_of_their_day_and_bad_ones_a_reason(reservoir):
+    scenes = read_scenes(reservoir)
+    assert scenes.dates.day.tolist() == [1, 2, 4, 6, 8, 9, 10]
+    assert scenes.level_m.tolist() == [501, 502, 504, 506, 508, 509, 510]
+    assert scenes.images.shape == (7, 2, ROWS, COLS)
+    assert scenes.images.dtype == np.float32
+    assert scenes.images[0, :, 0, 0] == pytest.approx([0.08, 0.03])
+    assert (scenes.band("B03") > scenes.band("B08")).sum(axis=(1, 2)).tolist() == [
+        ROWS * (20 + day) for day in scenes.dates.day
+    ]
+    assert dict(zip(scenes.dropped["date"].dt.day, scenes.dropped["reason"], strict=True)) == {
+        3: "cloudy",
+        5: "spoiled",
+        7: "no level that day",
+    }
+    assert scenes.dropped["file"].tolist()[0] == "S2_20180703.tif"
+    with pytest.raises(LevelError, match="bands B03, B08 found, B04 expected"):
+        scenes.band("B04")
+
+
+def test_a_day_without_a_level_may_take_a_neighbours(reservoir):
+    scenes = read_scenes(reservoir, tolerance_days=1)
+    assert scenes.level_m[scenes.dates.day == 7][0] in (506, 508)
+
+
+def test_an_impossible_level_is_no_level(reservoir):
+    text = (reservoir / "levels.csv").read_text().replace("502", "5020")
+    (reservoir / "levels.csv").write_text(text)
+    with pytest.warns(UserWarning, match="impossible levels found on 1 days"):
+        scenes = read_scenes(reservoir)
+    assert scenes.dropped.set_index("date").loc["2018-07-02", "reason"] == "impossible level"
+
+
+def test_coarse_images_are_means_of_blocks(reservoir):
+    scenes = read_scenes(reservoir, max_cloud=0.6)
+    coarse = scenes.coarse(8)
+    assert coarse.images.shape == (len(scenes), 2, 5, 7)
+    np.testing.assert_allclose(coarse.images[0, 1, 2, 2], scenes.images[0, 1, 16:24, 16:24].mean(), rtol=1e-6)
+    assert coarse.pixel_m == (80, 80)
+    assert coarse.cloudy[2, :, 0].tolist() == [False, False, True, True, True]
+    with pytest.raises(LevelError, match="factor 41 for images of 40 x 60 pixels found, 1 to 40 expected"):
+        scenes.coarse(41)
+
+
+@pytest.mark.parametrize(
+    ("band", "clear", "cloudy"),
+    [("CLDPRB", 39, 40), ("SCL", 6, 9), ("SCL", 4, 3), ("QA60", 0, 1024), ("QA60", 1, 2048)],
+)
+def test_every_kind_of_mask_is_understood(reservoir, band, clear, cloudy):
+    dn = scene()
+    for day, value in ((1, clear), (2, cloudy)):
+        dn[2] = value
+        write(reservoir / "sentinel2_l2a" / f"S2_201807{day:02d}.tif", dn, ("B03", "B08", band))
+    assert read_scenes(reservoir).dates.day.tolist()[:2] == [1, 4]
+
+
+def test_images_are_cut_to_an_area_and_its_margin(reservoir):
+    corner = TRANSFORM @ (20, 18)
+    outline = gpd.GeoDataFrame(geometry=[box(corner[0], corner[1] - 40, corner[0] + 60, corner[1])], crs=32630)
+    outline.to_crs(4326).to_file(reservoir / "area.geojson")
+    cut = read_scenes(reservoir, area=reservoir / "area.geojson")
+    whole = read_scenes(reservoir)
+    assert cut.images.shape[2] - (4 + 20) in (0, 1, 2)  # turning to degrees and back adds less than a pixel a side
+    occurrence = np.zeros((1, ROWS, COLS), np.uint8)
+    occurrence[0, 18:22, 20:26] = 50
+    write(reservoir / "occurrence.tif", occurrence, ("occurrence",))
+    cut = read_scenes(reservoir, area=reservoir / "occurrence.tif")
+    np.testing.assert_array_equal(cut.images, whole.images[:, :, 8:32, 10:36])
+
+
+def test_radar_is_read_in_decibels(reservoir):
+    for day in (1, 2):
+        backscatter = np.full((2, ROWS, COLS), -20.0 - day, np.float32)
+        backscatter[0, 0, 0] = np.nan if day == 2 else -21
+        write(reservoir / "sentinel1_rtc" / f"S1_2018-07-0{day}.tif", backscatter, ("VV", "VH"))
+    scenes = read_scenes(reservoir, "sentinel1_rtc", ("VV", "VH"))
+    assert scenes.images[0, 1, 5, 5] == -21
+    assert scenes.dropped["reason"].tolist() == ["pixels without data"]
+
+
+def test_one_image_a_day_is_kept(reservoir):
+    write(reservoir / "sentinel2_l2a" / "S2_20180701_b.tif", scene())
+    assert "another image of the same day is kept" in read_scenes(reservoir).dropped["reason"].tolist()
+
+
+def broken(reservoir):
+    (reservoir / "sentinel2_l2a" / "S2_20180702.tif").write_bytes(b"no tile")
+
+
+BAD = {
+    "no images": (lambda r: None, {"sensor": "landsat"}, LevelError, "landsat: no GeoTIFF found, one a date expected"),
+    "no date": (
+        lambda r: write(r / "sentinel2_l2a" / "clear.tif", scene()),
+        {},
+        LevelError,
+        r"clear\.tif: no date in the name found",
+    ),
+    "no such day": (
+        lambda r: write(r / "sentinel2_l2a" / "S2_20180732.tif", scene()),
+        {},
+        LevelError,
+        r"S2_20180732\.tif: no date in the name found",
+    ),
+    "no overlap": (
+        lambda r: (r / "levels.csv").write_text("date,level_m\n2020-01-01,5\n"),
+        {},
+        LevelError,
+        "levels from 2020-01-01 to 2020-01-01 found, but images from 2018-07-01 to 2018-07-10; days with both expected",
+    ),
+    "missing band": (lambda r: None, {"bands": ("B03", "B04")}, LevelError, "B03, B08, CLDPRB found, B04 expected too"),
+    "other grid": (
+        lambda r: write(r / "sentinel2_l2a" / "S2_20180702.tif", scene()[:, :-1]),
+        {},
+        LevelError,
+        r"S2_20180702\.tif: 39 x 60 pixels in EPSG:32630 found, the grid of S2_20180701\.tif \(40 x 60",
+    ),
+    "moved": (
+        lambda r: write(
+            r / "sentinel2_l2a" / "S2_20180702.tif", scene(), transform=TRANSFORM @ TRANSFORM.translation(1, 0)
+        ),
+        {},
+        LevelError,
+        "Resample all to one grid",
+    ),
+    "degrees": (
+        lambda r: write(r / "sentinel2_l2a" / "S2_20180701.tif", scene(), crs=4326),
+        {},
+        LevelError,
+        "EPSG:4326 found, projected coordinates in metres expected",
+    ),
+    "no mask": (
+        lambda r: write(r / "sentinel2_l2a" / "S2_20180701.tif", scene()[:2], ("B03", "B08")),
+        {},
+        LevelError,
+        "one of CLDPRB, SCL, QA60 expected to tell clouds. Add it, or pass max_cloud=None",
+    ),
+    "unreadable": (broken, {}, RasterError, r"S2_20180702\.tif: no raster found"),
+    "all cloudy": (
+        lambda r: [write(f, scene(cloudy=1.0)) for f in (r / "sentinel2_l2a").glob("*.tif")],
+        {},
+        LevelError,
+        r"no usable image among 10 found \(9 cloudy, 1 no level that day\)",
+    ),
+    "area elsewhere": (
+        lambda r: gpd.GeoDataFrame(geometry=[box(0, 0, 1, 1)], crs=32630).to_file(r / "area.gpkg"),
+        {"area": "area.gpkg"},
+        LevelError,
+        r"area\.gpkg: no overlap with the images found",
+    ),
+    "no polygon": (
+        lambda r: (r / "area.gpkg").write_text("nothing"),
+        {"area": "area.gpkg"},
+        LevelError,
+        r"area\.gpkg: no polygon found",
+    ),
+    "no water": (
+        lambda r: write(r / "dry.tif", np.zeros((1, ROWS, COLS), np.uint8), ("occurrence",)),
+        {"area": "dry.tif"},
+        LevelError,
+        r"dry\.tif: no water in the images' area found",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_folders_that_cannot_be_used_say_why(reservoir, case):
+    spoil, options, error, message = BAD[case]
+    spoil(reservoir)
+    if "area" in options:
+        options = {"area": reservoir / options["area"]}
+    with pytest.raises(error, match=message):
+        read_scenes(reservoir, **options)
+
+
+def test_itoiz():
+    if not datasets.is_present("itoiz"):
+        pytest.skip("needs itoiz of the data root (set MILLPOND_DATA)")
+    scenes = read_scenes(datasets.path("itoiz"))
+    assert len(scenes) + len(scenes.dropped) == 49
+    spoiled = scenes.dropped[scenes.dropped["reason"] == "spoiled"]["date"]
+    assert {pd.Timestamp("2018-09-11"), pd.Timestamp("2019-02-08")} <= set(spoiled)
+    water = (scenes.band("B03") > scenes.band("B08")).mean(axis=(1, 2))
+    assert np.corrcoef(water, scenes.level_m)[0, 1] > 0.95
