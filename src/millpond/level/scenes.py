@@ -25,11 +25,11 @@ SCL_CLOUDS = (3, 8, 9, 10)
 QA60_CLOUDS = (1 << 10) | (1 << 11)
 """Bits of the band QA60: opaque clouds and cirrus."""
 
-SPOILED_BELOW = 0.9
+SPOILED_BELOW = 0.85
 """A scene is spoiled if a smaller share of the steady water looks like water."""
 
-STEADY_FROM = 0.9
-"""Steady water is what looks like water on at least this share of the other scenes that are clear by the mask."""
+STEADY_FROM = 0.8
+"""Steady water is what looks like water on at least this share of the scenes that are clear by the mask."""
 
 MARGIN_M = 100.0
 """Land that is kept around the area of interest."""
@@ -320,11 +320,10 @@ def _read_image(
 def _without_spoiled(kept: list, bands: list[str]) -> tuple[list, list]:
     green, infrared = bands.index("B03"), bands.index("B08")
     water = np.stack([image[green] > image[infrared] for _, _, image, _, _ in kept])
-    often = water.sum(axis=0)
-    share = []
-    for seen in water:
-        steady = often - seen >= STEADY_FROM * (len(water) - 1)
-        share.append(seen[steady].mean() if steady.any() and len(water) > 1 else 1.0)
+    steady = water.mean(axis=0) >= STEADY_FROM
+    if not steady.any():
+        return kept, []
+    share = water[:, steady].mean(axis=1)
     good = [scene for scene, seen in zip(kept, share, strict=True) if seen >= SPOILED_BELOW]
     spoiled = [
         (date, path.name, "spoiled") for (date, path, *_), s in zip(kept, share, strict=True) if s < SPOILED_BELOW
