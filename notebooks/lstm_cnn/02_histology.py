@@ -28,9 +28,9 @@ import torch
 from myst_nb import glue
 
 from millpond import plots, published
+from millpond.augmentation import affine
 from millpond.experiment import load_runs, results_dir
 from millpond.lstm_cnn import SequenceClassifier
-from millpond.lstm_cnn.augmentation import affine
 from millpond.lstm_cnn.datasets import load_digits, split_by_group, split_by_image
 from millpond.lstm_cnn.study import SPLITS
 

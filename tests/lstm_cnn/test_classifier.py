@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from sklearn.ensemble import VotingClassifier
 from sklearn.model_selection import train_test_split
 
-from millpond.lstm_cnn.augmentation import AUGMENTATIONS
+from millpond.augmentation import AUGMENTATIONS
 from millpond.lstm_cnn.classifier import SequenceClassifier
 from millpond.lstm_cnn.errors import ClassificationError
 from millpond.training import Checkpoint, OneCycle, TrainingError

@@ -15,7 +15,7 @@ from skorch.callbacks import EpochScoring
 from skorch.helper import predefined_split
 from torch import nn
 
-from millpond.lstm_cnn.augmentation import AUGMENTATIONS
+from millpond.augmentation import AUGMENTATIONS
 from millpond.lstm_cnn.errors import ClassificationError
 from millpond.lstm_cnn.networks import Sizes, build_network
 from millpond.training import (
@@ -48,7 +48,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         As in `millpond.lstm_cnn.networks.Sizes`.
     sequence : "rows" or "columns"
     augmentation : str, optional
-        How training images are changed at random: a name of `millpond.lstm_cnn.augmentation.AUGMENTATIONS`.
+        How training images are changed at random: a name of `millpond.augmentation.AUGMENTATIONS`.
     max_epochs, batch_size : int
     learning_rate : float
         The highest of the cycle.

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from millpond.lstm_cnn import augmentation
-from millpond.lstm_cnn.augmentation import affine, dihedral
+from millpond import augmentation
+from millpond.augmentation import affine, dihedral
 
 
 def one_of(monkeypatch, *, turn_deg=0.0, stretch=0.0, shift=0.0):
