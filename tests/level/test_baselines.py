@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from millpond.level.baselines import AreaLevelRegressor, band_statistics, baselines
+from millpond.level.errors import LevelError
+
+
+def lakes(water_cols, seed=0):
+    """Images (n, 2, 10, 20) of B03 and B08 with water in the first columns."""
+    rng = np.random.default_rng(seed)
+    water = np.arange(20) < np.asarray(water_cols)[:, None, None]
+    water = np.broadcast_to(water, (len(water_cols), 10, 20))
+    images = np.stack([np.where(water, 0.08, 0.05), np.where(water, 0.03, 0.25)], axis=1)
+    return images + rng.normal(0, 0.002, images.shape)
+
+
+def test_the_curve_goes_through_the_training_and_stays_inside_it():
+    model = AreaLevelRegressor(pixel_area_km2=1e-4).fit(lakes([4, 8, 12]), [500.0, 510.0, 512.0])
+    np.testing.assert_allclose(model.area_km2(lakes([4, 8])), [40e-4, 80e-4])
+    np.testing.assert_allclose(model.predict(lakes([6, 10, 2, 19])), [505, 511, 500, 512])
+
+
+def test_the_curve_never_falls():
+    model = AreaLevelRegressor().fit(lakes([4, 8, 12]), [500.0, 512.0, 508.0])
+    np.testing.assert_allclose(model.predict(lakes([8, 12])), [510, 510])
+
+
+def test_radar_sees_water_where_it_is_dark():
+    images = np.full((2, 2, 4, 5), -12.0)
+    images[1, 1, :, :2] = -23
+    model = AreaLevelRegressor(("VV", "VH"), pixel_area_km2=1.0)
+    assert model.area_km2(images).tolist() == [0, 8]
+    with pytest.raises(LevelError, match="bands VV found, B03 and B08, or VH, expected to tell water"):
+        AreaLevelRegressor(("VV",)).fit(images[:, :1], [1, 2])
+
+
+def test_statistics_of_a_band_by_hand():
+    image = np.arange(101.0).reshape(1, 1, 101, 1)
+    expected = [50, np.sqrt((101**2 - 1) / 12), 5, 25, 50, 75, 95]
+    np.testing.assert_allclose(band_statistics(image)[0], expected)
+    assert band_statistics(np.zeros((3, 2, 4, 4))).shape == (3, 14)
+
+
+@pytest.mark.parametrize("name", baselines(("B03", "B08"), 1e-4))
+def test_every_baseline_takes_images(name):
+    cols = np.arange(2, 18)
+    model = baselines(("B03", "B08"), 1e-4)[name].fit(lakes(cols), 500.0 + cols)
+    error = np.abs(model.predict(lakes([5, 9, 15], seed=1)) - [505, 509, 515])
+    assert error.max() < (6 if name == "mean level" else 1)
