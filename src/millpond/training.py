@@ -6,6 +6,7 @@ state of the optimizer after an epoch are all that a checkpoint needs.
 """
 
 import contextlib
+import hashlib
 import json
 import math
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from sklearn.base import BaseEstimator
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.history import History
@@ -183,6 +185,16 @@ def resume(net: NeuralNet, path: str | Path, settings: dict) -> None:
     net.module_.load_state_dict(content["module"])
     net.optimizer_.load_state_dict(content["optimizer"])
     net.history_ = History(json.loads(content["history"]))
+
+
+def fingerprint(estimator: BaseEstimator, *samples: np.ndarray) -> dict:
+    """What a checkpoint has to agree with: the estimator's settings, and the samples of its training and validation."""
+    settings = {name: value for name, value in estimator.get_params().items() if name not in ("checkpoint", "progress")}
+    state = hashlib.sha256()
+    for array in samples:
+        state.update(f"{array.dtype}{array.shape}".encode())
+        state.update(np.ascontiguousarray(array))
+    return settings | {"samples": state.hexdigest()}
 
 
 def train(net: NeuralNet, X, y) -> None:

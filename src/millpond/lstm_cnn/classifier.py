@@ -1,6 +1,5 @@
 """The study's networks as a scikit-learn classifier."""
 
-import hashlib
 import math
 from numbers import Integral
 from pathlib import Path
@@ -27,6 +26,7 @@ from millpond.training import (
     Seeds,
     as_batch,
     best_device,
+    fingerprint,
     load_weights,
     resume,
     save_weights,
@@ -172,7 +172,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
             self.input_shape_ = X.shape[1:]
             net = self._net(predefined_split(Batches(*held_out)) if held_out else None)
             if self.checkpoint is not None:
-                settings = self._settings(X, target, *held_out)
+                settings = fingerprint(self, X, target, *held_out)
                 resume(net, self.checkpoint, settings)
                 net.callbacks_.append(("checkpoint", Checkpoint(self.checkpoint, settings)))
             if self.patience is not None:
@@ -262,15 +262,6 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     def _changed(self, batch):
         X, y = batch
         return (X if self.augmentation is None else AUGMENTATIONS[self.augmentation](X)), y
-
-    def _settings(self, *samples) -> dict:
-        """What a checkpoint has to agree with."""
-        settings = {name: value for name, value in self.get_params().items() if name not in ("checkpoint", "progress")}
-        state = hashlib.sha256()
-        for array in samples:
-            state.update(f"{array.dtype}{array.shape}".encode())
-            state.update(np.ascontiguousarray(array))
-        return settings | {"samples": state.hexdigest()}
 
 
 class _Net(NeuralNetClassifier):
