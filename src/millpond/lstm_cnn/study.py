@@ -263,7 +263,8 @@ def classify_tissue(
     -------
     list of dict
         Rows as those of `classify_digits`. The last one has `parameters`, `fit_seconds`, `train_accuracy`,
-        `n_patients`, `n_patches`, `positive_rate` of the part that is scored, and `tissue_scores`.
+        `n_all`, `n_all_patients`, `n_padded` of the data set; `n_patients`, `n_patches`, `positive_rate` of the part
+        that is scored, and `tissue_scores`.
     """
     data = load_idc()
     train, valid, outside = tissue_parts(data, split, seed)
@@ -280,6 +281,9 @@ def classify_tissue(
     positive = fitted.predict_proba(data.images[scored])[:, 1]
     rows[-1] |= {
         "train_accuracy": float(fitted.score(data.images[train], data.labels[train])),
+        "n_all": len(data),
+        "n_all_patients": len(np.unique(data.groups)),
+        "n_padded": data.n_padded,
         "n_patients": len(np.unique(data.groups[scored])),
         "n_patches": len(scored),
         "positive_rate": float(data.labels[scored].mean()),
