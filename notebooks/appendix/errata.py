@@ -156,6 +156,6 @@ print(f"{(100 - best) / cited_error_percent:.2f} {majority_percent:.2f} {lead:.3
 # ```
 # ````
 #
-# Its best network errs {glue:text}`errata_error_ratio` times as often as the best that it cites ({numref}`tab-errata-lstm-cnn`). On histology it sets its accuracy beside a {term}`balanced accuracy`, which is another
-# measure: calling every patch healthy has an accuracy of {glue:text}`errata_majority` and a balanced accuracy of one half. That the lead over the LSTM is within chance, and that its accuracies
-# are no counts of test images, is [computed in the chapter](../lstm_cnn/01_four_networks.ipynb).
+# Its best network errs {glue:text}`errata_error_ratio` times as often as the best that it cites, a committee of 35 networks ({numref}`tab-errata-lstm-cnn`). For histology it cites a {term}`balanced accuracy` and reports an accuracy, which is another
+# measure: calling every patch healthy has an accuracy of {glue:text}`errata_majority` and a balanced accuracy of one half. How large a lead over the LSTM chance alone gives, and of how many
+# images its accuracies can be counts, is [computed in the chapter](../lstm_cnn/01_four_networks.ipynb).
