@@ -55,9 +55,9 @@ def build_network(
 ) -> nn.Sequential:
     """Build a network of the study.
 
-    Every channel of the image is normalized over the batch: the study normalizes "every feature map" separately. The image becomes a
-    sequence of its rows, all channels of a row side by side. What the layers make of the sequence, all its steps, goes
-    into a dense layer; its softmax is left to the loss.
+    Every channel of the image is normalized over the batch: the study normalizes "every feature map" separately. The
+    image becomes a sequence of its rows, all channels of a row side by side. What the layers make of the sequence, all
+    its steps, goes into a dense layer; its softmax is left to the loss.
 
     Parameters
     ----------
