@@ -42,6 +42,13 @@ def test_a_turn_is_scipys(monkeypatch):
     np.testing.assert_allclose(moved(blob()), ndimage.rotate(blob(), 30, reshape=False, order=1), atol=1e-4)
 
 
+def test_a_turn_keeps_its_angle_in_images_that_are_no_squares(monkeypatch):
+    one_of(monkeypatch, turn_deg=30)
+    image = np.zeros((20, 60), np.float32)
+    image[6:14, 20:40] = blob()[6:14, 8:28]
+    np.testing.assert_allclose(moved(image), ndimage.rotate(image, 30, reshape=False, order=1), atol=1e-4)
+
+
 def test_a_stretch_is_about_the_centre(monkeypatch):
     one_of(monkeypatch, stretch=0.25)
     image = blob()

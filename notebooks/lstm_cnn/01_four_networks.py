@@ -30,7 +30,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 from millpond import augmentation, plots, published
 from millpond.experiment import load_runs, results_dir
 from millpond.lstm_cnn import NETWORKS
-from millpond.lstm_cnn.evaluation import committee, compare_errors, decode_doubts, whole_counts, wrong
+from millpond.lstm_cnn.evaluation import committee, compare_errors, decode_doubts, is_a_share, wrong
 from millpond.lstm_cnn.networks import (
     OPPONENTS,
     Recurrent,
@@ -347,7 +347,7 @@ rows = []
 for what, n in PLAUSIBLE.items():
     row = {"n": f"{n:,}", "because": what}
     row["possible as counts"] = (
-        ", ".join(m for m in list(validation.index)[:4] if whole_counts(validation[m], n, 3)) or "none"
+        ", ".join(m for m in list(validation.index)[:4] if is_a_share(validation[m], n, 3)) or "none"
     )
     ours = round(validation["LSTM-CNN"] / 100 * n)
     for other in ("LSTM", "CNN", "CNN-LSTM"):
@@ -361,8 +361,8 @@ glue("tab-lstm-cnn-plausible", plots.table(pd.DataFrame(rows)))
 
 # %% tags=["remove-cell", "nbval-check-output"]
 four_printed = [validation[PRINTED[name]] for name in FOUR]
-smallest = next(n for n in range(1_000, 60_001) if all(whole_counts(value, n, 3) for value in four_printed))
-not_of_10000 = sum(not whole_counts(value, N_TEST, 3) for value in four_printed)
+smallest = next(n for n in range(1_000, 60_001) if all(is_a_share(value, n, 3) for value in four_printed))
+not_of_10000 = sum(not is_a_share(value, N_TEST, 3) for value in four_printed)
 shared = []
 for seed in runs_of("lstm-cnn").index:
     ours, theirs = (wrong(decode_doubts(runs_of(name)["doubts"][seed])) for name in ("lstm-cnn", "lstm"))
@@ -409,9 +409,7 @@ for other in FOUR[1:]:
     ours, theirs = runs_of("lstm-cnn"), runs_of(other)
     pairs = pd.DataFrame(
         [
-            compare_errors(
-                wrong(decode_doubts(ours["doubts"][seed])), wrong(decode_doubts(theirs["doubts"][seed])), N_TEST
-            )
+            compare_errors(wrong(decode_doubts(ours["doubts"][seed])), wrong(decode_doubts(theirs["doubts"][seed])))
             for seed in ours.index.intersection(theirs.index)
         ]
     )

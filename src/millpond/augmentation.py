@@ -18,12 +18,12 @@ def affine(images: Tensor) -> Tensor:
     Parameters
     ----------
     images : (n, channels, rows, cols) tensor
-        uint8, or float in 0..1.
+        uint8, which is scaled to 0..1, or float.
 
     Returns
     -------
     (n, channels, rows, cols) float tensor
-        In 0..1, interpolated linearly; 0 where the original has no pixel.
+        Interpolated linearly; 0 where the original has no pixel.
     """
     if images.dtype == torch.uint8:
         images = images.float() / 255
@@ -31,7 +31,10 @@ def affine(images: Tensor) -> Tensor:
     angle = (torch.rand(n) * 2 - 1) * math.radians(LARGEST_TURN_DEG)
     stretch = 1 + (torch.rand(n, 2, 1) * 2 - 1) * LARGEST_STRETCH
     shift = (torch.rand(n, 2, 1) * 2 - 1) * LARGEST_SHIFT * 2  # affine_grid's image is 2 wide
-    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=1).view(n, 2, 2)
+    rows, cols = images.shape[2:]  # the grid is square whatever the image is; a turn isn't, on it
+    turn = torch.stack([angle.cos(), -angle.sin() * rows / cols, angle.sin() * cols / rows, angle.cos()], dim=1).view(
+        n, 2, 2
+    )
     grid = functional.affine_grid(torch.cat([turn * stretch, shift], dim=2), list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, align_corners=False)
 

@@ -240,7 +240,7 @@ def _executor(workers: int, scheduler: str | None) -> Iterator[Executor]:
             workers,
             mp_context=get_context("spawn"),
             initializer=_start_worker,
-            initargs=(max(1, (os.cpu_count() or 1) // workers),),
+            initargs=(max(1, _n_cores() // workers),),
         )
         try:
             yield pool
@@ -266,6 +266,11 @@ def _executor(workers: int, scheduler: str | None) -> Iterator[Executor]:
             yield pool
         finally:
             pool.shutdown(wait=False)
+
+
+def _n_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _start_worker(n_threads: int) -> None:

@@ -16,7 +16,8 @@ def environment() -> dict:
     dict
         `revision`: last commit that changed the package, not HEAD, so that committing results does not look like a
         change of the code; `uncommitted_changes` of the package (both None outside a repository); `python`; `packages`:
-        versions of millpond and of what it requires; `machine`: `platform`, `processor`, `cores`, `memory_gb`.
+        versions of millpond and of what it requires; `machine`: `platform`, `processor`, `cores`, `threads`
+        (what OMP_NUM_THREADS says: it decides the order of sums, and so last digits), `memory_gb`.
     """
     revision = _git("log", "-1", "--format=%H", "--", ".") or None
     required = [line for line in metadata.requires("millpond") or () if "extra ==" not in line]
@@ -30,6 +31,7 @@ def environment() -> dict:
             "platform": platform.platform(),
             "processor": _processor(),
             "cores": os.cpu_count(),
+            "threads": os.environ.get("OMP_NUM_THREADS"),
             "memory_gb": _memory_gb(),
         },
     }

@@ -9,12 +9,12 @@ import contextlib
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load as load_tensors
+from safetensors import safe_open
 from safetensors.torch import save as save_tensors
 from sklearn.base import BaseEstimator
 from skorch import NeuralNet
@@ -47,7 +47,7 @@ def seeded(seed: int) -> Iterator[None]:
 class Batches(torch.utils.data.Dataset):
     """Samples that are fetched a batch at a time: one indexing instead of one a sample. Goes with `as_batch`."""
 
-    def __init__(self, X: np.ndarray, y: np.ndarray | None = None, length: int | None = None):
+    def __init__(self, X: np.ndarray, y: np.ndarray | None = None):
         self.X = torch.as_tensor(X)
         self.y = torch.zeros(len(self.X)) if y is None else torch.as_tensor(y)
 
@@ -125,7 +125,11 @@ class NoImprovement(Exception):
 
 
 class Patience(Callback):
-    """Stop when the loss on held-out samples has not fallen for some epochs; must come after `Checkpoint`."""
+    """Stop when the loss on held-out samples has not fallen for some epochs; must come after `Checkpoint`.
+
+    The weights are those of the last epoch, and with `OneCycle` the rate has not come down yet: it tells when training
+    is hopeless, and doesn't choose the best weights.
+    """
 
     def __init__(self, n_epochs: int):
         self.n_epochs = n_epochs
@@ -176,7 +180,7 @@ def resume(net: NeuralNet, path: str | Path, settings: dict) -> None:
             f"{path}: no complete checkpoint found ({type(error).__name__}), one of this run expected. Delete it to "
             "start anew."
         ) from error
-    if found != json.loads(json.dumps(settings)):
+    if found != settings:
         different = sorted(name for name in {*found, *settings} if found.get(name) != settings.get(name))
         raise TrainingError(
             f"{path}: a checkpoint of a run with other settings found ({', '.join(different)}), the same expected. "
@@ -194,7 +198,9 @@ def fingerprint(estimator: BaseEstimator, *samples: np.ndarray) -> dict:
     for array in samples:
         state.update(f"{array.dtype}{array.shape}".encode())
         state.update(np.ascontiguousarray(array))
-    return settings | {"samples": state.hexdigest()}
+    # numpy's numbers and torch's devices as what JSON knows
+    plain = json.dumps(settings, default=lambda value: value.item() if isinstance(value, np.generic) else str(value))
+    return json.loads(plain) | {"samples": state.hexdigest()}
 
 
 def train(net: NeuralNet, X, y) -> None:
@@ -207,15 +213,21 @@ def train(net: NeuralNet, X, y) -> None:
     net.notify("on_train_end", X=X, y=y)
 
 
-def save_weights(module: nn.Module, path: str | Path, metadata: dict[str, str]) -> None:
-    """Write weights as safetensors, in one step."""
+def save_weights(module: nn.Module, path: str | Path, about: dict) -> None:
+    """Write weights as safetensors, in one step, and what is needed to use them (JSON)."""
     tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
     with replacing(path, TrainingError) as unfinished:
-        unfinished.write_bytes(save_tensors(tensors, metadata))
+        unfinished.write_bytes(save_tensors(tensors, {"about": json.dumps(about)}))
 
 
-def load_weights(module: nn.Module, path: str | Path) -> None:
-    """Read weights that `save_weights` wrote into a module of the same shape.
+def load_weights(build: Callable[[dict], nn.Module], path: str | Path) -> nn.Module:
+    """Read what `save_weights` wrote.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the module from what was said about it.
+    path : path
 
     Raises
     ------
@@ -223,9 +235,12 @@ def load_weights(module: nn.Module, path: str | Path) -> None:
         If the file is missing, unreadable or of another network.
     """
     try:
-        module.load_state_dict(load_tensors(Path(path).read_bytes()))
+        with safe_open(path, "pt") as file:
+            module = build(json.loads(file.metadata()["about"]))
+            module.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (no mapping)
     except Exception as error:  # safetensors and torch raise errors of their own kinds
         raise TrainingError(
             f"{path}: no weights of this network found ({' '.join(str(error).split())[:200]}), a safetensors file as "
             "saved expected. Check the path and the network."
         ) from error
+    return module

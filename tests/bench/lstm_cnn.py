@@ -59,7 +59,6 @@ def seconds(what: str, limit: float, function) -> None:
 def main() -> None:
     compare_training()
     if datasets.is_present("mnist"):
-        load_mnist("test")  # torchvision's first import
         seconds("MNIST, 60,000 training digits decoded", 1, lambda: load_mnist("train"))
     if datasets.is_present("idc"):
         seconds("IDC zip read and decoded", 15, lambda: load_idc(cached=False))

@@ -90,10 +90,10 @@ def test_a_stopped_fit_goes_on_to_the_same_weights(fitted, tmp_path, monkeypatch
 
 def test_saved_weights_predict_the_same(fitted, tmp_path):
     fitted.save(tmp_path / "level.safetensors")
-    loaded = LevelRegressor("channel", **SMALL).load(tmp_path / "level.safetensors", n_bands=2)
+    loaded = LevelRegressor("channel", **SMALL).load(tmp_path / "level.safetensors")
     np.testing.assert_array_equal(loaded.predict(X), fitted.predict(X))
     with pytest.raises(TrainingError, match=r"level\.safetensors: no weights of this network found"):
-        LevelRegressor(**SMALL).load(tmp_path / "level.safetensors", n_bands=2)
+        LevelRegressor(**SMALL).load(tmp_path / "level.safetensors")
 
 
 @pytest.mark.parametrize(

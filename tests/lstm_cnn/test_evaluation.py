@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from millpond.lstm_cnn.errors import ClassificationError
 from millpond.lstm_cnn.evaluation import (
     best_threshold,
     committee,
     compare_errors,
     decode_doubts,
     encode_doubts,
+    is_a_share,
     tissue_scores,
-    whole_counts,
     wrong,
 )
 
@@ -45,20 +46,38 @@ def test_no_doubt_at_all():
     assert wrong(decode_doubts(encode_doubts(np.eye(3)[LABELS], LABELS))).empty
 
 
+def test_a_committee_without_doubts_is_right_throughout():
+    sure = encode_doubts(np.eye(3)[LABELS], LABELS)
+    assert wrong(committee([sure, sure])).empty
+
+
+def test_scores_need_both_classes():
+    with pytest.raises(ClassificationError, match="2 patches of one class found, both expected"):
+        tissue_scores([1, 1], [0.3, 0.7], ["a", "b"])
+
+
 def test_errors_are_compared_by_a_sign_test():
     images = [decode_doubts(encode_doubts(np.eye(2)[[1] * n], np.zeros(n, int))).index for n in (9, 3)]
-    found = compare_errors(*images, n=100)
+    found = compare_errors(*images)
     assert (found["only_one"], found["only_other"]) == (6, 0)
     assert found["p_value"] == pytest.approx(2 * 0.5**6)
-    assert compare_errors(images[0], images[0], n=100)["p_value"] == 1
+    assert compare_errors(images[0], images[0])["p_value"] == 1
 
 
 @pytest.mark.parametrize(
     ("percent", "n", "decimals", "possible"),
-    [(98.27, 10_000, 2, True), (98.267, 10_000, 3, False), (98.125, 16, 3, False), (98.125, 800, 3, True)],
+    [
+        (98.27, 10_000, 2, True),
+        (98.267, 10_000, 3, False),
+        (98.125, 16, 3, False),
+        (98.125, 800, 3, True),
+        (98.13, 800, 2, True),  # 785 of 800, half up
+        (98.12, 800, 2, True),  # and half down
+        (100.01, 10_000, 2, False),
+    ],
 )
 def test_percentages_that_are_counts(percent, n, decimals, possible):
-    assert whole_counts(percent, n, decimals) is possible
+    assert is_a_share(percent, n, decimals) is possible
 
 
 def test_scores_are_those_computed_by_hand():

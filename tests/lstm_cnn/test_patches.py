@@ -4,6 +4,7 @@ import pytest
 from millpond import datasets
 from millpond.lstm_cnn.errors import ClassificationError
 from millpond.lstm_cnn.patches import LAND_USE, read_patches, shuffle_pixels
+from millpond.raster import RasterError
 
 CORNERS = {"farm": (0, 0), "water": (16, 8)}
 
@@ -43,6 +44,14 @@ def test_patches_that_a_land_use_fills_are_cut(folder):
 def test_a_folder_without_outlines_is_refused(folder):
     (folder[0] / "use.gpkg").unlink()
     with pytest.raises(ClassificationError, match=r"no \.gpkg found, one with polygons of land use expected"):
+        read_patches(folder[0])
+
+
+def test_patches_that_nothing_fills_are_refused(folder):
+    with pytest.raises(ClassificationError, match="that fills a patch of 16 pixels found, some expected"):
+        read_patches(folder[0], side_px=16)
+    (folder[0] / "scene_B04.jp2").unlink()
+    with pytest.raises(RasterError, match="B04"):
         read_patches(folder[0])
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetRegressor
@@ -31,6 +31,8 @@ from millpond.training import (
     seeded,
     train,
 )
+
+_SCALES = ("lowest_m_", "highest_m_", "band_mean_", "band_std_")
 
 
 class LevelRegressor(RegressorMixin, BaseEstimator):
@@ -151,7 +153,8 @@ class LevelRegressor(RegressorMixin, BaseEstimator):
     @property
     def history_(self) -> list[dict]:
         return [
-            {k: v for k, v in row.items() if k != "batches" and not k.endswith("_best")} for row in self.net_.history
+            {name: row[name] for name in row if name == "epoch" or name == "dur" or name.endswith("_loss")}
+            for row in self.net_.history
         ]
 
     def predict(self, X):
@@ -170,9 +173,10 @@ class LevelRegressor(RegressorMixin, BaseEstimator):
     def save(self, path: str | Path) -> None:
         """Write weights and scales as safetensors; `load` needs a regressor of the same settings."""
         check_is_fitted(self)
-        save_weights(_WithScales(self), path, {})
+        scales = {name: np.asarray(getattr(self, name)).tolist() for name in _SCALES}
+        save_weights(self.network_, path, scales)
 
-    def load(self, path: str | Path, n_bands: int) -> "LevelRegressor":
+    def load(self, path: str | Path) -> "LevelRegressor":
         """Take over saved weights instead of fitting.
 
         Raises
@@ -180,14 +184,18 @@ class LevelRegressor(RegressorMixin, BaseEstimator):
         TrainingError
             If the file holds no weights of this network.
         """
-        self.band_mean_, self.band_std_ = np.zeros(n_bands), np.ones(n_bands)
-        self.lowest_m_, self.highest_m_ = 0.0, 1.0
         with seeded(0):
-            self.net_ = self._net(None)
-        saved = _WithScales(self)
-        load_weights(saved, path)
-        self.band_mean_, self.band_std_ = (saved.bands[i].numpy() for i in (0, 1))
-        self.lowest_m_, self.highest_m_ = saved.levels_m.tolist()
+            loaded = clone(self)
+
+            def build(scales: dict) -> nn.Module:
+                for name in _SCALES:
+                    setattr(loaded, name, np.asarray(scales[name]) if name.startswith("band") else scales[name])
+                loaded.net_ = loaded._net(None)
+                return loaded.network_
+
+            load_weights(build, path)
+        for name in (*_SCALES, "net_"):
+            setattr(self, name, getattr(loaded, name))
         return self
 
     def _scaled(self, X, y=None):
@@ -249,16 +257,6 @@ class _Net(NeuralNetRegressor):
     def infer(self, x, **fit_params):
         with torch.autocast("cuda", torch.bfloat16, enabled=str(self.device).startswith("cuda")):
             return super().infer(x, **fit_params).float()
-
-
-class _WithScales(nn.Module):
-    """The network, and in the same file what its inputs and outputs are scaled by."""
-
-    def __init__(self, regressor: LevelRegressor):
-        super().__init__()
-        self.network = regressor.network_
-        self.register_buffer("bands", torch.as_tensor(np.stack([regressor.band_mean_, regressor.band_std_])))
-        self.register_buffer("levels_m", torch.tensor([regressor.lowest_m_, regressor.highest_m_], dtype=torch.float64))
 
 
 def _images(X) -> np.ndarray:

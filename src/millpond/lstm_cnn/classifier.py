@@ -1,12 +1,12 @@
 """The study's networks as a scikit-learn classifier."""
 
 import math
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
@@ -56,14 +56,15 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     validation_size : float
         Share of the training samples that is set aside, stratified by class, for the history and early stopping.
     patience : int, optional
-        Stop after this many epochs in which the loss on what was set aside hasn't fallen; never where not stated.
+        Stop after this many epochs in which the loss on what was set aside hasn't fallen, with the weights of the last
+        one; never where not stated.
     checkpoint : path, optional
         File that is written after each epoch. A fit that finds one of the same settings and samples goes on from there,
         to the same result.
     device : str
         "auto", or a name that torch knows. On a GPU the arithmetic is in mixed precision.
     random_state : int
-        The same one gives the same weights on the same machine.
+        The same one gives the same weights on the same machine with the same number of threads.
     progress : bool
         Show a bar on stderr, if it is a terminal.
 
@@ -122,7 +123,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : (n, channels, rows, cols) array
-            uint8, or float in 0..1.
+            uint8, which is scaled to 0..1, or float, on one scale for training and prediction.
         y : (n,) array
         validation : (X, y), optional
             Samples for the history and early stopping, in place of `validation_size`; of other patients, say.
@@ -135,24 +136,10 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
             If the checkpoint is of another run.
         """
         X, y = _labelled(X, y)
-        if not (isinstance(self.random_state, Integral) and self.random_state >= 0):
-            raise ClassificationError(f"random_state={self.random_state!r} found, an integer of 0 or more expected.")
-        if self.augmentation is not None and self.augmentation not in AUGMENTATIONS:
-            raise ClassificationError(
-                f"augmentation={self.augmentation!r} found, None or one of {', '.join(AUGMENTATIONS)} expected."
-            )
-        if self.augmentation == "dihedral" and X.shape[2] != X.shape[3]:
-            raise ClassificationError(
-                f"images of {X.shape[2]} x {X.shape[3]} pixels found, square ones expected by dihedral augmentation. "
-                "Crop them."
-            )
-        if self.patience is not None and validation is None and not self.validation_size > 0:
-            raise ClassificationError(
-                "patience without a validation part found. Give a validation_size above 0, or validation samples."
-            )
+        self._check_settings(X, validation is not None)
         self.classes_, target = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ClassificationError(f"{len(self.classes_)} class found, two or more expected.")
+            raise ClassificationError(f"{len(self.classes_)} class found, two or more expected. Add images of another.")
         held_out = ()
         if validation is not None:
             X_valid, y_valid = _labelled(*validation)
@@ -163,9 +150,15 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
                 )
             held_out = X_valid, np.searchsorted(self.classes_, y_valid)
         elif self.validation_size > 0:
-            X, X_valid, target, y_valid = train_test_split(
-                X, target, test_size=self.validation_size, stratify=target, random_state=self.random_state
-            )
+            try:
+                X, X_valid, target, y_valid = train_test_split(
+                    X, target, test_size=self.validation_size, stratify=target, random_state=self.random_state
+                )
+            except ValueError as refusal:
+                raise ClassificationError(
+                    f"validation_size={self.validation_size} of {len(X)} images found, which leaves a class out "
+                    f"({refusal}). Add images, or choose another share."
+                ) from None
             held_out = X_valid, y_valid
         self.steps_an_epoch_ = math.ceil(len(X) / self.batch_size)
         with seeded(self.random_state):
@@ -188,7 +181,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     @property
     def history_(self) -> list[dict]:
         return [
-            {k: v for k, v in row.items() if k != "batches" and not k.endswith("_best")} for row in self.net_.history
+            {name: row[name] for name in row if name == "epoch" or name == "dur" or name.endswith(("_loss", "_acc"))}
+            for row in self.net_.history
         ]
 
     def predict_proba(self, X):
@@ -203,33 +197,32 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         """(n,) classes."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def save(self, path: str | Path) -> None:
-        """Write the weights as safetensors; `load` needs a classifier of the same settings."""
+        """Write the weights as safetensors, with classes and shape; `load` needs a classifier of the same settings."""
         check_is_fitted(self)
-        names = {"classes": ",".join(map(str, self.classes_)), "input_shape": ",".join(map(str, self.input_shape_))}
-        save_weights(self.network_, path, names)
+        save_weights(self.network_, path, {"classes": self.classes_.tolist(), "input_shape": self.input_shape_})
 
-    def load(self, path: str | Path, classes, input_shape: tuple[int, int, int]) -> "SequenceClassifier":
+    def load(self, path: str | Path) -> "SequenceClassifier":
         """Take over saved weights instead of fitting.
-
-        Parameters
-        ----------
-        path : path
-        classes : (n_classes,) sequence
-            In the order of the training.
-        input_shape : (channels, rows, cols)
 
         Raises
         ------
         TrainingError
             If the file holds no weights of this network.
         """
-        self.classes_, self.input_shape_ = np.asarray(classes), tuple(input_shape)
         with seeded(0):
-            self.net_ = self._net(None)
-        load_weights(self.network_, path)
+            loaded = clone(self)
+
+            def build(about: dict) -> nn.Module:
+                loaded.classes_, loaded.input_shape_ = np.array(about["classes"]), tuple(about["input_shape"])
+                loaded.net_ = loaded._net(None)
+                return loaded.network_
+
+            load_weights(build, path)
+        self.classes_, self.input_shape_, self.net_ = loaded.classes_, loaded.input_shape_, loaded.net_
         return self
 
     def _net(self, train_split) -> NeuralNetClassifier:
@@ -259,6 +252,36 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         )
         return net.initialize()
 
+    def _check_settings(self, X: np.ndarray, has_validation: bool) -> None:
+        ranges = {
+            "max_epochs": (Integral, lambda n: n >= 1, "an integer of 1 or more"),
+            "batch_size": (Integral, lambda n: n >= 1, "an integer of 1 or more"),
+            "random_state": (Integral, lambda n: n >= 0, "an integer of 0 or more"),
+            "learning_rate": (Real, lambda rate: rate >= 0, "a number of 0 or more"),
+            "weight_decay": (Real, lambda decay: decay >= 0, "a number of 0 or more"),
+            "validation_size": (Real, lambda share: 0 <= share < 1, "a share from 0 to below 1"),
+            "dropout": (Real, lambda share: 0 <= share < 1, "a share from 0 to below 1"),
+            "patience": (Integral | None, lambda n: n is None or n >= 1, "None or an integer of 1 or more"),
+            "augmentation": (
+                str | None,
+                lambda name: name is None or name in AUGMENTATIONS,
+                f"None or one of {', '.join(AUGMENTATIONS)}",
+            ),
+        }
+        for name, (kind, fits, expected) in ranges.items():
+            value = getattr(self, name)
+            if not (isinstance(value, kind) and fits(value)):
+                raise ClassificationError(f"{name}={value!r} found, {expected} expected. Set it so.")
+        if self.augmentation == "dihedral" and X.shape[2] != X.shape[3]:
+            raise ClassificationError(
+                f"images of {X.shape[2]} x {X.shape[3]} pixels found, square ones expected by dihedral augmentation. "
+                "Crop them."
+            )
+        if self.patience is not None and not has_validation and not self.validation_size > 0:
+            raise ClassificationError(
+                "patience without a validation part found. Give a validation_size above 0, or validation samples."
+            )
+
     def _changed(self, batch):
         X, y = batch
         return (X if self.augmentation is None else AUGMENTATIONS[self.augmentation](X)), y
@@ -269,7 +292,7 @@ class _Net(NeuralNetClassifier):
 
     def infer(self, x, **fit_params):
         with torch.autocast("cuda", torch.bfloat16, enabled=str(self.device).startswith("cuda")):
-            return super().infer(x, **fit_params)
+            return super().infer(x, **fit_params).float()  # loss and probabilities in full precision
 
 
 def _labelled(X, y) -> tuple[np.ndarray, np.ndarray]:
@@ -287,6 +310,10 @@ def _images(X) -> np.ndarray:
             "images."
         )
     if X.dtype != np.uint8:
+        if not np.issubdtype(X.dtype, np.floating):
+            raise ClassificationError(
+                f"images of {X.dtype} found, uint8 or float expected. Convert them, to uint8 if they are 0..255."
+            )
         X = X.astype(np.float32)
         if not np.isfinite(X).all():
             raise ClassificationError(

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss, roc_auc_score, roc_curve
-from statsmodels.stats.contingency_tables import mcnemar
+
+from millpond.lstm_cnn.errors import ClassificationError
 
 _N_BINS = 10
 
@@ -30,9 +32,16 @@ def tissue_scores(labels, positive, patients, threshold: float = 0.5, seed: int 
     dict
         `accuracy`, `balanced_accuracy`, `f1`, `auc`, `balanced_accuracy_tuned`, `f1_tuned`, each also with `_low` and
         `_high`; `threshold`; `log_loss`; `calibration`: JSON, for each tenth of the probabilities the number of
-        patches, their mean probability, and the number of positive ones.
+        patches, their mean probability, and the number of positive ones; empty tenths are left out.
+
+    Raises
+    ------
+    ClassificationError
+        If all patches are of one class.
     """
     labels, positive = np.asarray(labels), np.asarray(positive, dtype=float)
+    if len(np.unique(labels)) < 2:
+        raise ClassificationError(f"{len(labels)} patches of one class found, both expected. Test more patients.")
     at_half, tuned = positive >= 0.5, positive >= threshold
 
     def scores(weight=None) -> dict:
@@ -65,7 +74,7 @@ def tissue_scores(labels, positive, patients, threshold: float = 0.5, seed: int 
 
 
 def best_threshold(labels, positive) -> float:
-    """Probability above which calling patches positive gives the best balanced accuracy."""
+    """Probability from which on calling patches positive gives the best balanced accuracy."""
     false, true, thresholds = roc_curve(labels, positive)
     return float(min(thresholds[np.argmax(true - false)], 1))
 
@@ -111,6 +120,8 @@ def committee(doubts: Sequence[str]) -> pd.DataFrame:
         As of `decode_doubts`.
     """
     members = [member for text in doubts if len(member := decode_doubts(text))]
+    if not members:
+        return decode_doubts("[]")
     n_sure = len(doubts) - len(members)  # members that doubt no image
     labels = pd.concat([member["label"] for member in members])
     labels = labels[~labels.index.duplicated()].sort_index()
@@ -128,15 +139,13 @@ def wrong(doubted: pd.DataFrame) -> pd.Index:
     )
 
 
-def compare_errors(one: pd.Index, other: pd.Index, n: int) -> dict:
-    """McNemar's exact test of two classifiers on the same images.
+def compare_errors(one: pd.Index, other: pd.Index) -> dict:
+    """McNemar's exact test: of the images that one classifier alone gets wrong, is either as likely to be the one?
 
     Parameters
     ----------
     one, other : index
         Images that each classifies wrongly.
-    n : int
-        Number of all images.
 
     Returns
     -------
@@ -145,14 +154,15 @@ def compare_errors(one: pd.Index, other: pd.Index, n: int) -> dict:
 
     Notes
     -----
-    McNemar 1947, doi:10.1007/BF02295996; the test is statsmodels'.
+    McNemar 1947, doi:10.1007/BF02295996.
     """
-    only_one, only_other, both = len(one.difference(other)), len(other.difference(one)), len(one.intersection(other))
-    table = [[both, only_one], [only_other, n - both - only_one - only_other]]
-    return {"only_one": only_one, "only_other": only_other, "p_value": float(mcnemar(table, exact=True).pvalue)}
+    only_one, only_other = len(one.difference(other)), len(other.difference(one))
+    differing = only_one + only_other
+    p_value = binomtest(only_one, differing).pvalue if differing else 1.0
+    return {"only_one": only_one, "only_other": only_other, "p_value": float(p_value)}
 
 
-def whole_counts(percent: float, n: int, decimals: int) -> bool:
-    """Whether a printed percentage can be a count out of `n`, rounded to so many decimals."""
+def is_a_share(percent: float, n: int, decimals: int) -> bool:
+    """Whether a printed percentage can be a count out of `n`, rounded to so many decimals either way."""
     count = round(percent / 100 * n)
-    return any(f"{100 * k / n:.{decimals}f}" == f"{percent:.{decimals}f}" for k in (count - 1, count, count + 1))
+    return 0 <= count <= n and abs(100 * count / n - percent) <= 0.5 * 10**-decimals + 1e-9

