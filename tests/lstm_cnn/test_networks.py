@@ -108,5 +108,3 @@ def test_operations_are_those_counted_by_hand():
     assert operations("cnn", (1, 6, 4), 3, sizes=SMALL) == 2 * 6 * 4 * 4 * 3 + dense
     in_plane = 2 * 9 * (6 * 1 * 1 + 2 * 1 * 2 + 1 * 2 * 4) + 2 * 4 * 3  # at 3 x 2, 2 x 1 and 1 x 1 places
     assert operations("cnn-2d", (1, 6, 4), 3, sizes=SMALL) == in_plane
-    with torch.backends.mkldnn.flags(enabled=False):  # another way to run an LSTM, the same operations
-        assert operations("lstm-cnn", (1, 6, 4), 3, sizes=SMALL) == lstm + convolution + dense

@@ -227,17 +227,17 @@ class LevelRegressor(RegressorMixin, BaseEstimator):
         return (X if self.augmentation is None else dihedral(X)), y
 
     def _net(self, train_split) -> NeuralNetRegressor:
-        callbacks = [Seeds(self.random_state), OneCycle(self.learning_rate)]
+        callbacks = [Seeds(self.random_state), OneCycle(float(self.learning_rate))]
         if self.progress:
             callbacks.append(Bar())
         net = _Net(
             LevelNet(len(self.band_mean_), self.attention),
             criterion=nn.MSELoss,
             optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=self.weight_decay,
-            lr=self.learning_rate,
-            max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
+            optimizer__weight_decay=float(self.weight_decay),
+            lr=float(self.learning_rate),
+            max_epochs=int(self.max_epochs),
+            batch_size=int(self.batch_size),
             dataset=Batches,
             iterator_train__shuffle=True,
             iterator_train__collate_fn=self._changed,

@@ -228,17 +228,17 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     def _net(self, train_split) -> NeuralNetClassifier:
         sizes = Sizes(self.hidden, self.filters, self.kernel, self.dropout)
         train_accuracy = EpochScoring("accuracy", name="train_acc", on_train=True, lower_is_better=False)
-        callbacks = [Seeds(self.random_state), OneCycle(self.learning_rate), ("train_acc", train_accuracy)]
+        callbacks = [Seeds(self.random_state), OneCycle(float(self.learning_rate)), ("train_acc", train_accuracy)]
         if self.progress:
             callbacks.append(Bar())
         net = _Net(
             build_network(self.network, self.input_shape_, len(self.classes_), sizes=sizes, sequence=self.sequence),
             criterion=nn.CrossEntropyLoss,
             optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=self.weight_decay,
-            lr=self.learning_rate,
-            max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
+            optimizer__weight_decay=float(self.weight_decay),
+            lr=float(self.learning_rate),
+            max_epochs=int(self.max_epochs),
+            batch_size=int(self.batch_size),
             dataset=Batches,
             iterator_train__shuffle=True,
             iterator_train__collate_fn=self._changed,
