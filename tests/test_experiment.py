@@ -44,6 +44,10 @@ def kills_its_worker_once(seed, marker):
     return {"value": seed}
 
 
+def own_threads(seed):
+    return {"threads": int(os.environ["OMP_NUM_THREADS"])}
+
+
 def grid(store, function=mean_of_noise, cases=CASES, seeds=3, **options):
     return run_grid(function, cases, seeds, store, what="a test", progress=False, **options)
 
@@ -135,6 +139,12 @@ def test_an_interrupt_ends_quickly_and_leaves_the_store_resumable(tmp_path, slow
 
 def test_results_do_not_depend_on_the_number_of_workers(tmp_path, whole):
     assert_frame_equal(without_times(grid(tmp_path, workers=2)), without_times(whole))
+
+
+def test_each_worker_takes_its_share_of_the_cores(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    shared = grid(tmp_path, own_threads, [{}], 2, workers=2)["threads"]
+    assert shared.tolist() == [max(1, len(os.sched_getaffinity(0)) // 2)] * 2
 
 
 def test_results_do_not_depend_on_a_dask_cluster(tmp_path, whole):

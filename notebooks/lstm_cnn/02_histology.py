@@ -370,7 +370,8 @@ glue("calibration_found", f"{top['found']:.0%}", display=False)
 # Real data: patches of unseen patients of which the LSTM-CNN was most sure, rightly and wrongly, one patch a patient, with the probability of carcinoma that it gives.
 # ```
 #
-# The wrong ones ({numref}`fig-tissue-errors`) are those that it was surest of. A label belongs to a region that a pathologist outlined; a patch at its edge, or one of fat inside it, has the label of the region.
+# The wrong ones ({numref}`fig-tissue-errors`) are those that it was surest of. What it calls cancer is dense and violet, what it misses is pink or full of fat; one of the healthy patches is no
+# tissue at all. A label belongs to a region that a pathologist outlined; a patch at its edge, or one of fat inside it, has the label of the region.
 #
 # ## What this chapter cannot say
 #
