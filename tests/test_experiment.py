@@ -326,7 +326,7 @@ def test_the_manifest_says_what_was_run_and_on_what(tmp_path):
     assert (runs["environment"] == key).all()
     environment = manifest["environments"][key]
     assert environment["packages"]["numpy"] == np.__version__
-    assert {"platform", "processor", "cores", "memory_gb"} == set(environment["machine"])
+    assert {"platform", "processor", "cores", "threads", "memory_gb"} == set(environment["machine"])
     assert pd.Timestamp(environment["started"]).tz is not None
 
 
