@@ -270,6 +270,8 @@ for row, names, runs in zip(axes, (FOUR, ("lstm-cnn", "lstm-cnn-3")), (plain, pd
     for ax, column, title in zip(row, ("train_acc", "valid_acc"), ("training", "validation"), strict=True):
         for name in names:
             curves(ax, runs, name, column)
+            printed = "training_accuracy_percent" if column == "train_acc" else "validation_accuracy_percent"
+            ax.plot(runs["steps"].max(), table1.loc[PRINTED[name], printed], "x", color=COLORS[name], clip_on=False)
         ax.set(title=title, ylim=(95, 100))
         ax.legend(loc="lower right", fontsize=8)
     row[0].set_ylabel("accuracy (%)")
@@ -316,7 +318,7 @@ print(means.index[0], {name: len(runs_of(name)) for name in NETWORKS})
 # :name: fig-lstm-cnn-curves
 # :alt: Four panels with curves of training and validation accuracy of four networks, and of one and three hybrids, over the steps of the optimizer.
 #
-# Real data, archived: training and validation accuracy on MNIST, mean and range over the seeds. Above the four networks (the study's Figs. 4 and 5), below one and three hybrids (its Figs. 6 and 7).
+# Real data, archived: training and validation accuracy on MNIST, mean and range over the seeds; crosses are the values of the study's Table I. Above the four networks (its Figs. 4 and 5), below one and three hybrids (its Figs. 6 and 7).
 # ```
 #
 # ```{glue:figure} fig-lstm-cnn-losses

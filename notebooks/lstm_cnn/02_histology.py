@@ -167,6 +167,8 @@ for row, split in zip(axes, SPLITS, strict=True):
             band = part.groupby("epoch")[column].agg(["mean", "min", "max"]) * 100
             ax.plot(band["mean"], dash, color=color, label=NAMES[network, equal])
             ax.fill_between(band.index, band["min"], band["max"], color=color, alpha=0.2, lw=0)
+            printed = "training_accuracy_percent" if column == "train_acc" else "validation_accuracy_percent"
+            ax.plot(band.index[-1], table2.loc[NAMES[network, equal], printed], "x", color=color, clip_on=False)
         ax.set_title(f"{title}, {split}")
     row[0].set_ylabel("accuracy (%)")
 for ax in axes[1]:
@@ -214,7 +216,7 @@ print(int(one["n_all"]), int(one["n_all_patients"]), int(one["n_padded"]), len(b
 # :name: fig-tissue-curves
 # :alt: Curves of training and validation accuracy of three networks over the epochs, split by patch and by patient.
 #
-# Real data, archived: training and validation accuracy, mean and range over the seeds; the counterpart of the study's Figs. 8 and 9.
+# Real data, archived: training and validation accuracy, mean and range over the seeds; the counterpart of the study's Figs. 8 and 9. Crosses are the values of its Table II.
 # ```
 #
 # The LSTM-CNN reaches {glue:text}`tissue_accuracy` on patches of patients that it has never seen, with a sample of the data; {glue:text}`tissue_published` were published ({numref}`tab-tissue-table2`, {numref}`fig-tissue-curves`). Calling every patch of these patients healthy gives
