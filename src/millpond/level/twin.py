@@ -1,0 +1,405 @@
+"""A twin of the study's data: reservoirs on real terrain, seen by two satellites, whose level is known exactly.
+
+What the twin shows follows from what was put in. All of that is in `Character`, one for each reservoir of the study,
+and in the constants below; both were fixed before any network was trained on it. The terrain is real; spectra of water,
+vegetation and ground are drawn from measured ones (`millpond.simulation.spectra`); everything else is built in.
+"""
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyflwdir
+from matplotlib import cbook
+from scipy import ndimage
+from scipy.interpolate import RectBivariateSpline
+
+from millpond.level.errors import LevelError
+from millpond.level.scenes import Scenes
+from millpond.simulation.illumination import (
+    PATH_REFLECTANCE_PER_DEPTH,
+    WAVELENGTH_UM,
+    Sun,
+    illuminate,
+    incidence_cosine,
+    optical_depth,
+    sun_at,
+)
+from millpond.simulation.spectra import BANDS as SPECTRAL_BANDS
+from millpond.simulation.spectra import draw_spectra
+
+OPTICAL, RADAR = ("B03", "B04", "B08"), ("VV", "VH")
+"""Bands of the study."""
+
+PIXEL_M = 10.0
+SUBPIXELS = 3
+"""Cells along a pixel in which the water is drawn: shore pixels are mixed."""
+
+FIRST_DAY, LAST_DAY = "2015-07-01", "2022-06-30"
+LATITUDE_DEG, OVERPASS_HOUR = 38.8, 10.5
+"""Of the study's reservoirs, and of Sentinel-2 in solar time."""
+
+ROUGHNESS_M = 1.0
+"""Standard deviation of the relief that a DEM of 90 m doesn't have, smoothed over 30 m."""
+
+ATTENUATION_PER_M = {"B03": 0.5, "B04": 0.9, "B08": 4.0}
+"""How fast light is lost on its way down and up; the ground is seen through shallow water, least in the infrared."""
+
+TURBID_REFLECTANCE = {"B03": 0.10, "B04": 0.09, "B08": 0.035}
+"""Water as turbid as it gets; margins and floods are."""
+
+ICE_REFLECTANCE = {"B03": 0.55, "B04": 0.50, "B08": 0.40}
+CLOUD_REFLECTANCE = {"B03": 0.60, "B04": 0.62, "B08": 0.65}
+
+BACKSCATTER_DB = {
+    "water": (-21.0, -28.0),
+    "mud": (-17.0, -24.0),
+    "ground": (-11.0, -18.0),
+    "vegetation": (-9.0, -14.5),
+    "flooded vegetation": (-7.0, -15.0),
+    "ice": (-14.0, -22.0),
+}
+"""Mean of VV and VH. Wet mud is smooth and nearly as dark as water."""
+
+LOOKS = 4.4
+"""Equivalent number of looks of a Sentinel-1 GRD product: how strong its speckle is."""
+
+RADAR_ELEVATION_DEG, RADAR_AZIMUTH_DEG = 52.0, 260.0
+"""Where the radar stands, seen from the ground: slopes towards it are bright."""
+
+SENSOR_NOISE = 0.002
+
+
+@dataclass(frozen=True)
+class Character:
+    """What sets a reservoir apart.
+
+    Attributes
+    ----------
+    name : str
+        As the study has it.
+    site : (row, col)
+        Of the dam, in cells of the bundled DEM.
+    dam_m : float
+        Height of the dam.
+    range_m : float
+        How far below the full level the operators draw it down.
+    n_optical, n_radar : int
+        Scenes of each satellite.
+    bank_factor : float
+        Vertical exaggeration of the ground below the full level: steep banks make a cylinder.
+    vegetation : float
+        Share of dense vegetation around the water.
+    flooded_vegetation : float
+        Depth in metres down to which vegetation stands in the water.
+    undetected_cloud : float
+        Share of the optical scenes with thin cloud that the mask misses.
+    jitter_pixels : float
+        Largest displacement of a scene.
+    freezes : bool
+        Ice from December to March.
+    gap : (first year, last year) or None
+        Without a gauge.
+    base_m : float
+        Elevation of the full level above the gauge's datum.
+    """
+
+    name: str
+    site: tuple[int, int]
+    dam_m: float
+    range_m: float
+    n_optical: int
+    n_radar: int
+    bank_factor: float = 1.0
+    vegetation: float = 0.5
+    flooded_vegetation: float = 0.0
+    undetected_cloud: float = 0.1
+    jitter_pixels: float = 1.0
+    freezes: bool = False
+    gap: tuple[int, int] | None = None
+    base_m: float = 1000.0
+
+
+CHARACTERS = {
+    "BHC": Character(
+        "Brush Creek",
+        (204, 120),
+        20,
+        7,
+        275,
+        430,
+        vegetation=0.85,
+        flooded_vegetation=1.5,
+        base_m=891,
+        undetected_cloud=0.15,
+    ),
+    "BIL": Character("Buck Island", (57, 261), 12, 4, 380, 430, vegetation=0.3, base_m=1957),
+    "GLL": Character(
+        "Gerle Lake", (141, 81), 12, 3, 400, 430, bank_factor=4, vegetation=0.85, flooded_vegetation=1.5, base_m=1595
+    ),
+    "LYS": Character("Lyons", (30, 129), 30, 20, 420, 430, vegetation=0.5, base_m=1287),
+    "MCR": Character("Mackay Creek", (81, 45), 12, 5, 245, 300, vegetation=0.2, freezes=True, base_m=744),
+    "ARR": Character("Arrow", (87, 261), 20, 10, 245, 300, vegetation=0.6, undetected_cloud=0.2, base_m=520),
+    "CTR": Character(
+        "Costilla", (51, 126), 30, 15, 92, 92, vegetation=0.3, freezes=True, gap=(2018, 2020), base_m=2865
+    ),
+}
+"""The study's reservoirs (its Tables 1 and 2) by what it says of them, with its numbers of scenes where it has any."""
+
+
+@dataclass(frozen=True, eq=False)
+class Valley:
+    """Real terrain with a wall around its outlet, on a grid of `SUBPIXELS` cells a pixel and a margin of one pixel.
+
+    Attributes
+    ----------
+    elevation_m : (n, n) array
+        Above the foot of the dam.
+    waterline_m : (n, n) array
+        The lowest level at which a cell is under water.
+    full_m : float
+        The full level.
+    """
+
+    elevation_m: np.ndarray
+    waterline_m: np.ndarray
+    full_m: float
+
+    def area_km2(self, level_m) -> np.ndarray:
+        """Area under water at each level, above the foot of the dam."""
+        lines = np.sort(self.waterline_m, axis=None)
+        return np.searchsorted(lines, level_m, side="right") * (PIXEL_M / SUBPIXELS) ** 2 / 1e6
+
+
+def valley(character: Character, size: int = 64) -> Valley:
+    """Cut `size` pixels around the dam out of the bundled DEM, with the small relief that it doesn't have."""
+    with cbook.get_sample_data("jacksboro_fault_dem.npz") as dem:
+        coarse = dem["elevation"].astype(float)
+        cell_m = np.array([abs(float(dem["dy"])) * 110_900, abs(float(dem["dx"])) * 111_300 * np.cos(np.radians(36.5))])
+    n = (size + 2) * SUBPIXELS
+    rows, cols = (
+        centre + (np.arange(n) - (n - 1) / 2) * PIXEL_M / SUBPIXELS / width
+        for centre, width in zip(character.site, cell_m, strict=True)
+    )
+    if rows[0] < 0 or cols[0] < 0 or rows[-1] > coarse.shape[0] - 1 or cols[-1] > coarse.shape[1] - 1:
+        raise LevelError(f"a site at {character.site} with {size} pixels found, one inside the DEM expected. Move it.")
+    elevation = RectBivariateSpline(*map(np.arange, coarse.shape), coarse)(rows, cols)
+    rough = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(n, n)), 30 / PIXEL_M * SUBPIXELS / 2)
+    elevation += rough * ROUGHNESS_M / rough.std()
+    edge = np.ones((n, n), bool)
+    edge[1:-1, 1:-1] = False
+    elevation -= elevation[edge].min()
+    full = character.dam_m - 1.5  # freeboard
+    elevation = np.where(elevation < full, full - (full - elevation) * character.bank_factor, elevation)
+    pool = np.argmin(np.where(edge, elevation, np.inf))
+    elevation[edge] = np.maximum(elevation[edge], character.dam_m)  # the wall
+    inside = np.unravel_index(pool, elevation.shape)
+    pool = tuple(np.clip(inside, 1, n - 2))
+    waterline = pyflwdir.dem.fill_depressions(
+        elevation.astype(np.float32), idxs_pit=np.array([np.ravel_multi_index(pool, elevation.shape)], np.int32)
+    )[0]
+    return Valley(elevation, waterline.astype(float), full)
+
+
+def daily_level(character: Character, ground: Valley, random_state: int = 0) -> pd.DataFrame:
+    """Level of every day, from what flows in, what is taken, and what spills.
+
+    Inflow follows the season, the year and the weather; water is taken mostly in summer; in one autumn of four the
+    reservoir is drawn down for works. Levels stay within `range_m` of the full one.
+
+    Returns
+    -------
+    DataFrame
+        By date: `level_m`, above the foot of the dam; `inflow`, relative to its mean.
+    """
+    rng = _rng(character, random_state, 1)
+    dates = pd.date_range(FIRST_DAY, LAST_DAY, name="date")
+    season = 2 * np.pi * dates.day_of_year.to_numpy() / 365
+    year = dates.year.to_numpy() - dates.year[0]
+    wet = rng.lognormal(0, 0.4, year.max() + 1)[year]
+    weather = ndimage.gaussian_filter1d(rng.normal(size=len(dates)), 5)
+    inflow = (1 + np.cos(season - 1.0)) ** 2 * wet * np.exp(1.2 * weather / weather.std() - 0.7)
+    inflow /= inflow.mean()
+    demand = 0.4 + 1.2 * np.clip(np.cos(season - 3.6), 0, None) ** 2
+    works = (rng.random(year.max() + 1) < 0.25)[year] & (dates.month.to_numpy() == 10)
+    levels = np.linspace(ground.full_m - character.range_m, ground.full_m, 200)
+    storage = np.concatenate([[0], np.cumsum(ground.area_km2(levels))[:-1]])
+    storage /= storage[-1]
+    held = np.empty(len(dates))
+    now = 0.7
+    for i in range(len(dates)):
+        now = np.clip(now + (inflow[i] - demand[i] - 3 * works[i]) / 200, 0, 1)
+        held[i] = now
+    return pd.DataFrame({"level_m": np.interp(held, storage, levels), "inflow": inflow}, index=dates)
+
+
+def simulate(
+    character: Character, sensor: str = "sentinel2", *, size: int = 64, n: int | None = None, random_state: int = 0
+) -> Scenes:
+    """See a reservoir at random dates.
+
+    Parameters
+    ----------
+    character : Character
+        One of `CHARACTERS`, or changed by `dataclasses.replace`.
+    sensor : "sentinel2" or "sentinel1"
+    size : int
+        Pixels along an edge.
+    n : int, optional
+        Scenes; by default the character's number.
+    random_state : int
+        Of weather, operation, dates and noise; the land is always the same.
+
+    Returns
+    -------
+    Scenes
+        Levels are exact. `cloudy` is what a mask would say: thin cloud and cloud shadow escape it.
+
+    Raises
+    ------
+    LevelError
+        If there is no such sensor, or there aren't as many days.
+    """
+    if sensor not in ("sentinel1", "sentinel2"):
+        raise LevelError(f"sensor {sensor!r} found, sentinel1 or sentinel2 expected.")
+    optical = sensor == "sentinel2"
+    ground = valley(character, size)
+    days = daily_level(character, ground, random_state)
+    rng = _rng(character, random_state, 2 if optical else 3)
+    possible = days.index
+    if character.gap:
+        possible = possible[(possible.year < character.gap[0]) | (possible.year > character.gap[1])]
+    if n is None:
+        n = character.n_optical if optical else character.n_radar
+    if not 1 <= n <= len(possible):
+        raise LevelError(f"{n} scenes of {len(possible)} days found, 1 to {len(possible)} expected.")
+    dates = possible[np.sort(rng.choice(len(possible), n, replace=False))]
+    land = _Land(character, ground, size)
+    see = land.optical if optical else land.radar
+    images, cloudy = zip(*(see(days.loc[date], date, rng) for date in dates), strict=True)
+    return Scenes(
+        np.stack(images).astype(np.float32),
+        np.stack(cloudy),
+        dates,
+        days.loc[dates, "level_m"].to_numpy() - ground.full_m + character.base_m,
+        OPTICAL if optical else RADAR,
+        (PIXEL_M, PIXEL_M),
+        pd.DataFrame(columns=["date", "file", "reason"]),
+    )
+
+
+class _Land:
+    """What stays the same from date to date, on pixels with a margin of one."""
+
+    def __init__(self, character: Character, ground: Valley, size: int):
+        self.character, self.ground, self.size = character, ground, size
+        self.elevation_m = _by_pixel(ground.elevation_m)
+        rng = np.random.default_rng(0)
+        shape = self.elevation_m.shape
+        patches = ndimage.gaussian_filter(rng.normal(size=shape), 3)
+        self.vegetated = patches < np.quantile(patches, character.vegetation)
+        variation = np.exp(rng.normal(0, 0.08, shape))
+        index = [SPECTRAL_BANDS.index(band) for band in OPTICAL]
+        mean = {
+            name: draw_spectra(name, 200, 0)[:, index].mean(axis=0) for name in ("water", "green space", "construction")
+        }
+        self.water = mean["water"]
+        self.green = mean["green space"][:, None, None] * variation
+        self.bare = mean["construction"][:, None, None] * variation
+
+    def fractions(self, level_m: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each pixel: under water, and bare because it is under water at the full level only; and the depth."""
+        wet = _by_pixel(self.ground.waterline_m <= level_m)
+        rim = _by_pixel(self.ground.waterline_m <= self.ground.full_m) - wet
+        return wet, rim, np.clip(level_m - self.elevation_m, 0, None)
+
+    def frozen(self, date: pd.Timestamp) -> bool:
+        return self.character.freezes and date.month in (12, 1, 2, 3)
+
+    def optical(self, day: pd.Series, date: pd.Timestamp, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        wet, rim, depth_m = self.fractions(day["level_m"])
+        season = 2 * np.pi * date.day_of_year / 365
+        greenness = self.vegetated * (0.75 + 0.25 * np.cos(season - 2.8))
+        land = self.green * greenness + self.bare * (1 - greenness)
+        bare = 0.7 * self.bare  # wet ground is darker
+        turbid = np.clip(0.08 * day["inflow"] * rng.lognormal(0, 0.5) + 0.5 * np.exp(-depth_m / 0.7), 0, 1)
+        water = np.empty_like(land)
+        tint = rng.lognormal(0, 0.2)
+        for i, band in enumerate(OPTICAL):
+            column = self.water[i] * tint * (1 - turbid) + TURBID_REFLECTANCE[band] * turbid
+            through = np.exp(-ATTENUATION_PER_M[band] * depth_m)
+            water[i] = column * (1 - through) + bare[i] * through
+        if self.character.flooded_vegetation:
+            standing = 0.5 * self.vegetated * (depth_m < self.character.flooded_vegetation)
+            water = self.green * standing + water * (1 - standing)
+        if self.frozen(date):
+            water = np.broadcast_to(np.reshape(list(ICE_REFLECTANCE.values()), (3, 1, 1)), land.shape)
+        scene = water * wet + bare * rim + land * (1 - wet - rim)
+        surface = np.where(wet > 0.5, day["level_m"], self.elevation_m)
+        sun = sun_at(LATITUDE_DEG, date.day_of_year, OVERPASS_HOUR)
+        seen, _ = illuminate(scene, surface, PIXEL_M, PIXEL_M, sun, OPTICAL)
+        haze = rng.exponential(0.2)
+        for i, band in enumerate(OPTICAL):
+            seen[i] += PATH_REFLECTANCE_PER_DEPTH * haze * optical_depth(WAVELENGTH_UM[band]) * 5
+        cloudy = np.zeros(wet.shape, bool)
+        if rng.random() < 0.3:  # a cloud that the mask finds, and its shadow, which it doesn't
+            thick = _blob(wet.shape, rng, rng.uniform(0.02, 0.1))
+            cloudy = thick > 0.3
+            seen = _with_cloud(seen, thick)
+        if rng.random() < self.character.undetected_cloud:
+            seen = _with_cloud(seen, 0.4 * _blob(wet.shape, rng, rng.uniform(0.1, 0.5)))
+        seen = self._displaced(seen, rng) + rng.normal(0, SENSOR_NOISE, (3, self.size, self.size))
+        return np.clip(seen, 0, None), cloudy[1:-1, 1:-1]
+
+    def radar(self, day: pd.Series, date: pd.Timestamp, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        wet, rim, depth_m = self.fractions(day["level_m"])
+        power = {name: 10 ** (np.array(mean) / 10) for name, mean in BACKSCATTER_DB.items()}
+        wind_db = np.array([8.0, 3.0]) * rng.beta(1, 2)  # waves brighten the water, most in VV
+        water = power["ice"] if self.frozen(date) else power["water"] * 10 ** (wind_db / 10)
+        standing = self.vegetated * (depth_m < self.character.flooded_vegetation)
+        steep = _brightness_of_slopes(np.where(wet > 0.5, day["level_m"], self.elevation_m))
+        scene = np.empty((2, *wet.shape))
+        for i in range(2):
+            land = np.where(self.vegetated, power["vegetation"][i], power["ground"][i]) * steep
+            under = water[i] * (1 - standing) + power["flooded vegetation"][i] * standing
+            scene[i] = under * wet + power["mud"][i] * rim + land * (1 - wet - rim)
+        scene = ndimage.gaussian_filter(scene, (0, 0.8, 0.8))  # 20 m by 22 m
+        scene = self._displaced(scene, rng)
+        scene *= rng.gamma(LOOKS, 1 / LOOKS, scene.shape)
+        return 10 * np.log10(scene), np.zeros(scene.shape[1:], bool)
+
+    def _displaced(self, scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        by = rng.uniform(-1, 1, 2) * self.character.jitter_pixels
+        return ndimage.shift(scene, (0, *by), order=1, mode="nearest")[:, 1:-1, 1:-1]
+
+
+def _brightness_of_slopes(surface_m: np.ndarray) -> np.ndarray:
+    """Brightness of slopes relative to flat ground: more towards the radar, up to layover, and less away from it."""
+    radar = Sun(RADAR_AZIMUTH_DEG, RADAR_ELEVATION_DEG)
+    flat = np.sin(np.radians(RADAR_ELEVATION_DEG))
+    return np.clip(incidence_cosine(surface_m, PIXEL_M, PIXEL_M, radar) / flat, 0.2, 2) ** 4
+
+
+def _rng(character: Character, random_state: int, purpose: int) -> np.random.Generator:
+    """Each reservoir has a weather of its own."""
+    return np.random.default_rng([random_state, purpose, zlib.crc32(character.name.encode())])
+
+
+def _by_pixel(fine: np.ndarray) -> np.ndarray:
+    n = len(fine) // SUBPIXELS
+    return fine.reshape(n, SUBPIXELS, n, SUBPIXELS).mean(axis=(1, 3))
+
+
+def _blob(shape: tuple[int, int], rng: np.random.Generator, share: float) -> np.ndarray:
+    """A cloud's opacity, 0..1, over about this share of the image."""
+    field = ndimage.gaussian_filter(rng.normal(size=shape), 5)
+    edge = np.quantile(field, 1 - share)
+    return np.clip((field - edge) / (field.std() / 2), 0, 1)
+
+
+def _with_cloud(seen: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """Cloud, and its shadow eight pixels to the north-west."""
+    shadow = 0.5 * ndimage.shift(opacity, (-8, -8), order=0)
+    cloud = np.reshape(list(CLOUD_REFLECTANCE.values()), (3, 1, 1))
+    return seen * (1 - shadow) * (1 - opacity) + cloud * opacity

@@ -1,0 +1,116 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from millpond.level.baselines import AreaLevelRegressor
+from millpond.level.errors import LevelError
+from millpond.level.twin import CHARACTERS, Character, daily_level, simulate, valley
+
+CLEAN = Character("clean", (57, 261), 12, 4, 60, 60, vegetation=0.3, undetected_cloud=0.0, jitter_pixels=0.0)
+
+
+@pytest.mark.parametrize("name", CHARACTERS)
+def test_a_valley_holds_its_water(name):
+    character = CHARACTERS[name]
+    ground = valley(character)
+    levels = np.linspace(ground.full_m - character.range_m, ground.full_m, 5)
+    areas = ground.area_km2(levels)
+    assert (np.diff(areas) > 0).all()
+    assert 0.02 < areas[0] < areas[-1] < 0.25
+    full = ground.waterline_m <= ground.full_m
+    edge = np.ones(full.shape, bool)
+    edge[1:-1, 1:-1] = False
+    assert not full[edge].any()  # nothing spills over the wall
+    assert (ground.waterline_m >= ground.elevation_m - 1e-3).all()
+    assert areas[-1] == pytest.approx(full.sum() * (10 / 3) ** 2 / 1e6)
+
+
+def test_a_cylinder_keeps_its_area():
+    def change(name):
+        ground = valley(CHARACTERS[name])
+        low, full = ground.area_km2([ground.full_m - 3, ground.full_m])
+        return (full - low) / full
+
+    assert change("GLL") < 0.1
+    assert change("GLL") < 0.5 * change("BIL")
+
+
+def test_levels_follow_a_water_balance():
+    ground = valley(CLEAN)
+    days = daily_level(CLEAN, ground)
+    assert days["level_m"].between(ground.full_m - CLEAN.range_m, ground.full_m).all()
+    assert days["inflow"].mean() == pytest.approx(1)
+    rising = days["level_m"].diff() > 1e-9
+    assert days["inflow"][rising].mean() > days["inflow"][~rising].mean()
+    autumn, spring = (days["level_m"][days.index.month == month].mean() for month in (10, 4))
+    assert autumn < spring
+    assert days["level_m"].diff().abs().max() < 1
+
+
+def test_a_clean_reservoirs_area_tells_its_level():
+    scenes = simulate(CLEAN)
+    assert scenes.images.shape == (60, 3, 64, 64)
+    assert scenes.images.dtype == np.float32
+    ground = valley(CLEAN)
+    true = ground.area_km2(scenes.level_m - CLEAN.base_m + ground.full_m)
+    seen = AreaLevelRegressor(scenes.bands).area_km2(scenes.images)
+    assert np.corrcoef(true, seen)[0, 1] > 0.98
+    assert seen.mean() == pytest.approx(true.mean(), rel=0.15)
+
+
+def test_radar_sees_water_dark_in_decibels():
+    scenes = simulate(CLEAN, "sentinel1", n=20)
+    ground = valley(CLEAN)
+    inner = ground.waterline_m[3:-3, 3:-3]
+    always = inner.reshape(64, 3, 64, 3).max(axis=(1, 3)) < ground.full_m - CLEAN.range_m
+    never = inner.reshape(64, 3, 64, 3).min(axis=(1, 3)) > ground.full_m
+    for band, contrast in (("VV", 4), ("VH", 6)):
+        values = scenes.band(band)
+        assert values[:, never].mean() - values[:, always].mean() > contrast
+    assert scenes.bands == ("VV", "VH")
+    # speckle of 4.4 looks, in decibels
+    assert scenes.band("VH")[:, always].std(axis=1).mean() == pytest.approx(4.34 / np.sqrt(4.4), rel=0.2)
+
+
+def test_seeds_change_weather_and_never_the_land():
+    once, again, other = (simulate(CLEAN, n=10, random_state=seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(once.images, again.images)
+    assert not np.array_equal(once.level_m, other.level_m)
+    renamed = simulate(replace(CLEAN, name="another"), n=10)
+    assert not np.array_equal(once.level_m, renamed.level_m)
+
+
+def test_ice_gaps_and_clouds_are_where_they_were_put():
+    frozen = simulate(replace(CLEAN, freezes=True), n=200)
+    middle = frozen.images[:, 1, 28:36, 28:36].mean(axis=(1, 2))
+    winter = np.isin(frozen.dates.month, (12, 1, 2, 3))
+    assert middle[winter].min() > 0.2 > np.median(middle[~winter])
+    gap = simulate(replace(CLEAN, gap=(2018, 2020)), n=100)
+    assert not gap.dates.year.isin([2018, 2019, 2020]).any()
+    assert 0 < frozen.cloudy.mean() < 0.1
+    bright = frozen.images[:, 0][frozen.cloudy].mean()
+    assert bright > 2 * np.median(frozen.images[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: simulate(CLEAN, "landsat"), "sensor 'landsat' found, sentinel1 or sentinel2 expected"),
+        (lambda: simulate(CLEAN, n=10_000), "10000 scenes of 2557 days found, 1 to 2557 expected"),
+        (lambda: valley(replace(CLEAN, site=(2, 2))), r"a site at \(2, 2\) with 64 pixels found, one inside the DEM"),
+    ],
+)
+def test_what_cannot_be_simulated_is_refused(call, message):
+    with pytest.raises(LevelError, match=message):
+        call()
+
+
+def test_levels_are_those_of_the_day():
+    scenes = simulate(CLEAN, n=30)
+    ground = valley(CLEAN)
+    days = daily_level(CLEAN, ground)["level_m"] - ground.full_m + CLEAN.base_m
+    pd.testing.assert_series_equal(
+        pd.Series(scenes.level_m, scenes.dates), days[scenes.dates], check_names=False, check_freq=False
+    )
