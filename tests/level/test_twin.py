@@ -56,8 +56,10 @@ def test_a_clean_reservoirs_area_tells_its_level():
     ground = valley(CLEAN)
     true = ground.area_km2(scenes.level_m - CLEAN.base_m + ground.full_m)
     seen = AreaLevelRegressor(scenes.bands).area_km2(scenes.images)
-    assert np.corrcoef(true, seen)[0, 1] > 0.98
-    assert seen.mean() == pytest.approx(true.mean(), rel=0.15)
+    clear = ~scenes.cloudy.any(axis=(1, 2))
+    assert clear.sum() > 30
+    assert np.corrcoef(true[clear], seen[clear])[0, 1] > 0.98
+    assert seen[clear].mean() == pytest.approx(true[clear].mean(), rel=0.15)
 
 
 def test_radar_sees_water_dark_in_decibels():

@@ -17,20 +17,13 @@ from scipy.interpolate import RectBivariateSpline
 
 from millpond.level.errors import LevelError
 from millpond.level.scenes import Scenes
-from millpond.simulation.illumination import (
-    PATH_REFLECTANCE_PER_DEPTH,
-    WAVELENGTH_UM,
-    Sun,
-    illuminate,
-    incidence_cosine,
-    optical_depth,
-    sun_at,
-)
+from millpond.simulation import clouds, radar
+from millpond.simulation.illumination import illuminate, sun_at
 from millpond.simulation.spectra import BANDS as SPECTRAL_BANDS
 from millpond.simulation.spectra import draw_spectra
 
-OPTICAL, RADAR = ("B03", "B04", "B08"), ("VV", "VH")
-"""Bands of the study."""
+OPTICAL = ("B03", "B04", "B08")
+"""Bands of the study; of the radar, both."""
 
 PIXEL_M = 10.0
 SUBPIXELS = 3
@@ -50,23 +43,11 @@ TURBID_REFLECTANCE = {"B03": 0.10, "B04": 0.09, "B08": 0.035}
 """Water as turbid as it gets; margins and floods are."""
 
 ICE_REFLECTANCE = {"B03": 0.55, "B04": 0.50, "B08": 0.40}
-CLOUD_REFLECTANCE = {"B03": 0.60, "B04": 0.62, "B08": 0.65}
+SHADOW_OFFSET_PIXELS = (-8, -8)
+"""Where a cloud's shadow lies: to the north-west, since Sentinel-2 passes in the morning."""
 
-BACKSCATTER_DB = {
-    "water": (-21.0, -28.0),
-    "mud": (-17.0, -24.0),
-    "ground": (-11.0, -18.0),
-    "vegetation": (-9.0, -14.5),
-    "flooded vegetation": (-7.0, -15.0),
-    "ice": (-14.0, -22.0),
-}
-"""Mean of VV and VH. Wet mud is smooth and nearly as dark as water."""
-
-LOOKS = 4.4
-"""Equivalent number of looks of a Sentinel-1 GRD product: how strong its speckle is."""
-
-RADAR_ELEVATION_DEG, RADAR_AZIMUTH_DEG = 52.0, 260.0
-"""Where the radar stands, seen from the ground: slopes towards it are bright."""
+HAZE_DEPTHS = 1.0
+"""Mean haze, in optical depths of a clear day; exponentially distributed."""
 
 SENSOR_NOISE = 0.002
 
@@ -276,14 +257,14 @@ def simulate(
         raise LevelError(f"{n} scenes of {len(possible)} days found, 1 to {len(possible)} expected.")
     dates = possible[np.sort(rng.choice(len(possible), n, replace=False))]
     land = _Land(character, ground, size)
-    see = land.optical if optical else land.radar
+    see = land.seen_by_sentinel2 if optical else land.seen_by_sentinel1
     images, cloudy = zip(*(see(days.loc[date], date, rng) for date in dates), strict=True)
     return Scenes(
         np.stack(images).astype(np.float32),
         np.stack(cloudy),
         dates,
         days.loc[dates, "level_m"].to_numpy() - ground.full_m + character.base_m,
-        OPTICAL if optical else RADAR,
+        OPTICAL if optical else radar.BANDS,
         (PIXEL_M, PIXEL_M),
         pd.DataFrame(columns=["date", "file", "reason"]),
     )
@@ -317,7 +298,9 @@ class _Land:
     def frozen(self, date: pd.Timestamp) -> bool:
         return self.character.freezes and date.month in (12, 1, 2, 3)
 
-    def optical(self, day: pd.Series, date: pd.Timestamp, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def seen_by_sentinel2(
+        self, day: pd.Series, date: pd.Timestamp, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         wet, rim, depth_m = self.fractions(day["level_m"])
         season = 2 * np.pi * date.day_of_year / 365
         greenness = self.vegetated * (0.75 + 0.25 * np.cos(season - 2.8))
@@ -339,46 +322,41 @@ class _Land:
         surface = np.where(wet > 0.5, day["level_m"], self.elevation_m)
         sun = sun_at(LATITUDE_DEG, date.day_of_year, OVERPASS_HOUR)
         seen, _ = illuminate(scene, surface, PIXEL_M, PIXEL_M, sun, OPTICAL)
-        haze = rng.exponential(0.2)
-        for i, band in enumerate(OPTICAL):
-            seen[i] += PATH_REFLECTANCE_PER_DEPTH * haze * optical_depth(WAVELENGTH_UM[band]) * 5
+        seen = seen + clouds.haze(OPTICAL, rng.exponential(HAZE_DEPTHS))
         cloudy = np.zeros(wet.shape, bool)
         if rng.random() < 0.3:  # a cloud that the mask finds, and its shadow, which it doesn't
-            thick = _blob(wet.shape, rng, rng.uniform(0.02, 0.1))
+            thick = clouds.cloud(wet.shape, rng.uniform(0.02, 0.1), rng)
             cloudy = thick > 0.3
-            seen = _with_cloud(seen, thick)
+            seen = clouds.seen_through(seen, thick, SHADOW_OFFSET_PIXELS)
         if rng.random() < self.character.undetected_cloud:
-            seen = _with_cloud(seen, 0.4 * _blob(wet.shape, rng, rng.uniform(0.1, 0.5)))
+            thin = 0.4 * clouds.cloud(wet.shape, rng.uniform(0.1, 0.5), rng)
+            seen = clouds.seen_through(seen, thin, SHADOW_OFFSET_PIXELS)
         seen = self._displaced(seen, rng) + rng.normal(0, SENSOR_NOISE, (3, self.size, self.size))
         return np.clip(seen, 0, None), cloudy[1:-1, 1:-1]
 
-    def radar(self, day: pd.Series, date: pd.Timestamp, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def seen_by_sentinel1(
+        self, day: pd.Series, date: pd.Timestamp, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         wet, rim, depth_m = self.fractions(day["level_m"])
-        power = {name: 10 ** (np.array(mean) / 10) for name, mean in BACKSCATTER_DB.items()}
-        wind_db = np.array([8.0, 3.0]) * rng.beta(1, 2)  # waves brighten the water, most in VV
-        water = power["ice"] if self.frozen(date) else power["water"] * 10 ** (wind_db / 10)
+        wind_db = np.array(radar.WIND_DB) * rng.beta(1, 2)
+        water = radar.power("ice") if self.frozen(date) else radar.power("water") * 10 ** (wind_db / 10)
         standing = self.vegetated * (depth_m < self.character.flooded_vegetation)
-        steep = _brightness_of_slopes(np.where(wet > 0.5, day["level_m"], self.elevation_m))
+        steep = radar.slope_brightness(np.where(wet > 0.5, day["level_m"], self.elevation_m), PIXEL_M)
         scene = np.empty((2, *wet.shape))
         for i in range(2):
-            land = np.where(self.vegetated, power["vegetation"][i], power["ground"][i]) * steep
-            under = water[i] * (1 - standing) + power["flooded vegetation"][i] * standing
-            scene[i] = under * wet + power["mud"][i] * rim + land * (1 - wet - rim)
+            vegetation, bare, mud, flooded = (
+                radar.power(name)[i] for name in ("vegetation", "ground", "mud", "flooded vegetation")
+            )
+            land = np.where(self.vegetated, vegetation, bare) * steep
+            under = water[i] * (1 - standing) + flooded * standing
+            scene[i] = under * wet + mud * rim + land * (1 - wet - rim)
         scene = ndimage.gaussian_filter(scene, (0, 0.8, 0.8))  # 20 m by 22 m
-        scene = self._displaced(scene, rng)
-        scene *= rng.gamma(LOOKS, 1 / LOOKS, scene.shape)
+        scene = radar.with_speckle(self._displaced(scene, rng), rng)
         return 10 * np.log10(scene), np.zeros(scene.shape[1:], bool)
 
     def _displaced(self, scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         by = rng.uniform(-1, 1, 2) * self.character.jitter_pixels
         return ndimage.shift(scene, (0, *by), order=1, mode="nearest")[:, 1:-1, 1:-1]
-
-
-def _brightness_of_slopes(surface_m: np.ndarray) -> np.ndarray:
-    """Brightness of slopes relative to flat ground: more towards the radar, up to layover, and less away from it."""
-    radar = Sun(RADAR_AZIMUTH_DEG, RADAR_ELEVATION_DEG)
-    flat = np.sin(np.radians(RADAR_ELEVATION_DEG))
-    return np.clip(incidence_cosine(surface_m, PIXEL_M, PIXEL_M, radar) / flat, 0.2, 2) ** 4
 
 
 def _rng(character: Character, random_state: int, purpose: int) -> np.random.Generator:
@@ -389,17 +367,3 @@ def _rng(character: Character, random_state: int, purpose: int) -> np.random.Gen
 def _by_pixel(fine: np.ndarray) -> np.ndarray:
     n = len(fine) // SUBPIXELS
     return fine.reshape(n, SUBPIXELS, n, SUBPIXELS).mean(axis=(1, 3))
-
-
-def _blob(shape: tuple[int, int], rng: np.random.Generator, share: float) -> np.ndarray:
-    """A cloud's opacity, 0..1, over about this share of the image."""
-    field = ndimage.gaussian_filter(rng.normal(size=shape), 5)
-    edge = np.quantile(field, 1 - share)
-    return np.clip((field - edge) / (field.std() / 2), 0, 1)
-
-
-def _with_cloud(seen: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-    """Cloud, and its shadow eight pixels to the north-west."""
-    shadow = 0.5 * ndimage.shift(opacity, (-8, -8), order=0)
-    cloud = np.reshape(list(CLOUD_REFLECTANCE.values()), (3, 1, 1))
-    return seen * (1 - shadow) * (1 - opacity) + cloud * opacity
