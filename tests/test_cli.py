@@ -91,7 +91,10 @@ def test_version(run):
         (("data", "get"), "Invalid value: name the data sets, or pass --all. See `millpond data get --help`."),
         (("data", "get", "a", "--all"), "Invalid value: name the data sets, or pass --all. See"),
         (("run",), "Missing argument 'STUDY'. See `millpond run --help`."),
-        (("run", "lake"), "Invalid value: no study is called 'lake'; known: normalization, capacity. See"),
+        (
+            ("run", "lake"),
+            "Invalid value: no study is called 'lake'; known: normalization, capacity, lstm_cnn, level. See",
+        ),
     ],
 )
 def test_usage_errors_are_one_line(run, arguments, message):

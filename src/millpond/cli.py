@@ -22,6 +22,7 @@ STUDIES = {
     "normalization": "millpond.normalization.study",
     "capacity": "millpond.capacity.study",
     "lstm_cnn": "millpond.lstm_cnn.study",
+    "level": "millpond.level.study",
 }
 """Modules with `run(profile, store, workers, scheduler)` and the names of their `PROFILES`."""
 

@@ -26,10 +26,12 @@ def test_the_curve_never_falls():
 
 
 def test_radar_sees_water_where_it_is_dark():
-    images = np.full((2, 2, 4, 5), -12.0)
-    images[1, 1, :, :2] = -23
+    images = np.full((2, 2, 12, 20), -12.0)
+    images[1, 1, :, :8] = -30
     model = AreaLevelRegressor(("VV", "VH"), pixel_area_km2=1.0)
-    assert model.area_km2(images).tolist() == [0, 8]
+    assert model.area_km2(images).tolist() == [0, 12 * 8]  # 3 of 5 columns dark: -22.8 dB; 2 of 5: -19.2
+    images[1, 1, 6, 3] = -12  # a pixel of speckle
+    assert model.area_km2(images).tolist() == [0, 12 * 8]
     with pytest.raises(LevelError, match="bands VV found, B03 and B08, or VH, expected to tell water"):
         AreaLevelRegressor(("VV",)).fit(images[:, :1], [1, 2])
 

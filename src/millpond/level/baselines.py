@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import ndimage
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestRegressor
@@ -14,6 +15,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from millpond.level.errors import LevelError
 
+SPECKLE_PIXELS = 5
+"""Edge of the window in which backscatter is averaged."""
+
 PERCENTILES = (5, 25, 50, 75, 95)
 """Of each band, besides mean and standard deviation."""
 
@@ -22,7 +26,8 @@ class AreaLevelRegressor(RegressorMixin, BaseEstimator):
     """The level as a rising function of the area that looks like water.
 
     A pixel of Sentinel-2 looks like water where its NDWI is above a threshold (McFeeters 1996,
-    doi:10.1080/01431169608948714); one of Sentinel-1 where its backscatter in VH is below one. Between the areas of the
+    doi:10.1080/01431169608948714); one of Sentinel-1 where the mean backscatter in VH of the 5 x 5 pixels around it is
+    below one, since speckle hides a single pixel's. Between the areas of the
     training the curve is straight; outside it stays at the lowest or highest level.
 
     Parameters
@@ -31,7 +36,7 @@ class AreaLevelRegressor(RegressorMixin, BaseEstimator):
         Of the images, in order; B03 and B08, or VH, among them.
     pixel_area_km2 : float
     threshold : float, optional
-        By default 0 for NDWI and -20 dB for VH.
+        By default 0 for NDWI and -21 dB for VH.
 
     Attributes
     ----------
@@ -60,7 +65,8 @@ class AreaLevelRegressor(RegressorMixin, BaseEstimator):
             threshold = 0.0 if self.threshold is None else self.threshold
             return green - infrared > threshold * (green + infrared)
         if "VH" in self.bands:
-            return X[:, list(self.bands).index("VH")] < (-20.0 if self.threshold is None else self.threshold)
+            calm = ndimage.uniform_filter(X[:, list(self.bands).index("VH")], (0, SPECKLE_PIXELS, SPECKLE_PIXELS))
+            return calm < (-21.0 if self.threshold is None else self.threshold)
         raise LevelError(f"bands {', '.join(self.bands)} found, B03 and B08, or VH, expected to tell water.")
 
     def area_km2(self, X) -> np.ndarray:

@@ -1,0 +1,80 @@
+import inspect
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from millpond import datasets, published
+from millpond.experiment import load_runs
+from millpond.level import study
+from millpond.level.errors import LevelError
+from millpond.level.twin import CHARACTERS, simulate
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Few scenes, one epoch, one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setattr(study, "twin", lambda name, sensor, seed: simulate(CHARACTERS[name], sensor, n=30, size=32))
+    monkeypatch.setitem(study.SETTINGS, "quick", {"max_epochs": 2, "batch_size": 8})
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("sampling", study.SAMPLINGS)
+def test_a_baseline_on_a_twin_is_scored_on_dates_that_it_has_not_seen(sampling):
+    (row,) = study.score_twin("LYS", "sentinel2", sampling, "area-level curve", seed=0)
+    assert row["n_train"] + row["n_test"] == 30
+    assert row["r2"] <= 1
+    assert row["train_r2"] > 0.8
+    assert row["rmse_m"] >= row["mae_m"]
+
+
+def test_a_network_on_a_twin_leaves_its_history():
+    rows = study.score_twin("LYS", "sentinel1", "random", "network with CAM", seed=0, profile="quick")
+    assert [(row["epoch"], row["steps"]) for row in rows] == [(1, 3), (2, 6)]
+    assert set(rows[-1]) >= {"r2", "rmse_m", "mae_m", "days_above_1_m", "train_r2", "train_loss"}
+
+
+def test_the_quick_profile_runs_and_resumes(tmp_path):
+    first = study.run("quick", tmp_path)["twin"]
+    assert set(first["model"]) == {*study.BASELINES, study.NETWORK}
+    study.run("quick", tmp_path)
+    assert load_runs(tmp_path / "twin")["seconds"].tolist() == first["seconds"].tolist()
+
+
+@pytest.mark.parametrize("profile", study.PROFILES)
+def test_every_planned_case_has_the_arguments_of_its_function(profile):
+    for function, cases, n_seeds, _ in study._grids(profile).values():
+        assert n_seeds >= 1
+        for case in cases:
+            inspect.signature(function).bind(seed=0, **case)
+
+
+def test_the_papers_settings_are_its_table_3():
+    table = published.load("wu2023_table3_hyperparameters").set_index("hyperparameter")["value"].astype(float)
+    ours = study.SETTINGS["paper"]
+    assert (ours["batch_size"], ours["learning_rate"], ours["max_epochs"]) == tuple(
+        table[["batch_size", "learning_rate", "epochs"]]
+    )
+    assert study._grids("paper")["twin"][2] == 20  # it averages twenty runs
+
+
+def test_names_that_are_not_there_are_refused(tmp_path):
+    with pytest.raises(LevelError, match="profile 'huge' found, one of quick, full, paper expected"):
+        study.run("huge", tmp_path)
+    with pytest.raises(LevelError, match="model 'oracle' found, one of mean level, area-level curve"):
+        study.score_twin("LYS", "sentinel2", "random", "oracle", seed=0)
+
+
+def test_folds_of_itoiz_are_pooled():
+    if not datasets.is_present("itoiz"):
+        pytest.skip("needs itoiz of the data root (set MILLPOND_DATA)")
+    rows = pd.DataFrame(study.score_itoiz("area-level curve", seed=0))
+    assert len(rows) == len(study.itoiz())
+    assert sorted(rows["fold"].unique()) == [0, 1, 2, 3, 4]
+    errors = rows["level_m"] - rows["estimate_m"]
+    assert 1 - np.square(errors).sum() / np.square(rows["level_m"] - rows["level_m"].mean()).sum() > 0.9
+    assert rows["train_r2"].iloc[-1] > 0.95
