@@ -46,13 +46,6 @@ def test_the_default_factors_are_the_studys_best_scenario():
     assert FEATURES == ("Asc_km2", "Lsc_km", "Aws_km2", "Ssc_deg", "Sb_deg")
 
 
-def test_bounds_of_cv_plus_by_hand():
-    # four reservoirs, alpha = 0.4: the floor(0.4 * 5) = 2nd smallest of 0, 1, 2, -1 and the 3rd smallest of 2, 3, 4, 7
-    estimates, residuals = np.array([[1.0, 2.0, 3.0, 3.0]]), np.array([1.0, 1.0, 1.0, 4.0])
-    found = estimation._median_and_interval(estimates, residuals, coverage=0.6)
-    assert found.ravel().tolist() == [2.5, 0.0, 4.0]
-
-
 def test_the_power_law_is_fitted_without_each_fold(law):
     known = law.training
     by_fold = []

@@ -4,17 +4,9 @@ Reservoirs are dealt into folds, whole drainage basins where those are given, an
 without each fold; all choices and all scaling happen inside that training part. The estimate is the median of what they
 say, and the scores are those of each on its own fold.
 
-Intervals are those of CV+ (Barber, Candes, Ramdas and Tibshirani 2021, section 3, doi:10.1214/20-AOS1965), on the
-logarithm of the capacity: with mu_k the model fitted without fold k, k(i) the fold of the training reservoir i and
-R_i = |log y_i - mu_k(i)(x_i)|, the interval at x reaches
-
-    from the floor(alpha (n + 1))-th smallest of mu_k(i)(x) - R_i
-    to the ceil((1 - alpha)(n + 1))-th smallest of mu_k(i)(x) + R_i,    i = 1 ... n.
-
-Whatever the model, with folds of equal size it holds at least 1 - 2 alpha of new reservoirs, less a term of the order
-of the number of folds over n (their theorem 4), and usually about 1 - alpha, if they are exchangeable with those of the
-training. Reservoirs of another basin hardly are; the book's chapter on transfer counts
-what intervals hold there.
+Intervals are those of CV+ (`millpond.conformal`), on the logarithm of the capacity. They hold their share if new
+reservoirs are exchangeable with those of the training. Reservoirs of another basin hardly are; the book's chapter on
+transfer counts what intervals hold there.
 """
 
 import hashlib
@@ -34,6 +26,7 @@ from millpond.capacity.baselines import PowerLawRegressor
 from millpond.capacity.elm import hidden_layer
 from millpond.capacity.errors import CapacityError
 from millpond.capacity.scenarios import HIDDEN, scenarios, scores, unfitted
+from millpond.conformal import cv_plus
 from millpond.files import write_text
 
 MODELS = ("PSO-ELM", "ELM", "power law")
@@ -104,7 +97,7 @@ class CapacityModel:
         by_fold = np.array([_log_capacity(parameters, np.log(x)) for parameters in self.parameters])
         known = self.training
         residuals = np.abs(np.log(known[CAPACITY]) - np.log(known["out_of_fold_1e6_m3"])).to_numpy()
-        logs = _median_and_interval(by_fold[known["fold"]].T, residuals, coverage)
+        logs = cv_plus(by_fold[known["fold"]].T, residuals, coverage, "reservoirs", CapacityError)
         seen = known[[*self.features]].to_numpy()
         outside = (x < seen.min(axis=0)) | (x > seen.max(axis=0))
         columns = dict(zip((CAPACITY, "low_1e6_m3", "high_1e6_m3"), np.exp(logs), strict=True))
@@ -242,23 +235,6 @@ def fit_capacity_model(
     training = pd.DataFrame(values, columns=[*features, CAPACITY], index=reservoirs.index)
     training = training.assign(fold=fold, out_of_fold_1e6_m3=np.exp(by_fold[fold, np.arange(len(y))]))
     return CapacityModel(model, features, training, parameters)
-
-
-def _median_and_interval(estimates: np.ndarray, residuals: np.ndarray, coverage: float) -> np.ndarray:
-    """(3, n_new) median and bounds of CV+ from (n_new, n) estimates mu_k(i)(x) and (n,) residuals R_i."""
-    n = len(residuals)
-    if not 0.5 <= coverage < 1:
-        raise CapacityError(f"coverage={coverage:g} found, 0.5 or more and below 1 expected.")
-    rank = int(np.floor(np.round((1 - coverage) * (n + 1), 9)))  # rounded, since 0.1 * 10 is 1
-    if rank < 1:
-        least = int(np.ceil(np.round(1 / (1 - coverage), 9))) - 1
-        raise CapacityError(
-            f"intervals of coverage {coverage:g} from {n} reservoirs found, {least} or more expected. Add reservoirs, "
-            "or lower the coverage."
-        )
-    low = np.sort(estimates - residuals, axis=1)[:, rank - 1]
-    high = np.sort(estimates + residuals, axis=1)[:, n - rank]  # the ceil((1 - alpha)(n + 1))-th smallest
-    return np.stack([np.median(estimates, axis=1), low, high])
 
 
 def _prepared(model: str, x: np.ndarray, group: np.ndarray, random_state, settings: Mapping) -> BaseEstimator:
