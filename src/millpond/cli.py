@@ -29,6 +29,7 @@ STUDIES = {
 ROOMS = {
     "normalize": ("millpond.normalization.commands", "Normalize your own images."),
     "capacity": ("millpond.capacity.commands", "Estimate the capacity of your own reservoirs."),
+    "level": ("millpond.level.commands", "Read water levels off images of your own reservoir."),
 }
 """Verbs that a study's room brings: a module with a typer `app`, and the line that the help shows."""
 

@@ -104,14 +104,14 @@ def read_scenes(
     folder: str | Path,
     sensor: str = "sentinel2_l2a",
     bands: Sequence[str] = ("B03", "B08"),
-    gauge: str | Path = "levels.csv",
+    gauge: str | Path | None = "levels.csv",
     max_cloud: float | None = 0.1,
     *,
     area: str | Path | None = None,
     tolerance_days: int = 0,
     unit: str | None = None,
 ) -> Scenes:
-    """Read dated images of a reservoir and the levels of their days.
+    """Read dated images of a reservoir, and the levels of their days.
 
     Parameters
     ----------
@@ -119,11 +119,12 @@ def read_scenes(
         Of the reservoir; `sensor` is a folder in it, with a GeoTIFF a date whose name holds the date, such as
         `S2_20180703.tif`.
     sensor : str
-        Folders that begin with "sentinel1" hold backscatter in dB; all others digital numbers of reflectance.
+        Name of that folder.
     bands : sequence of str
-        By their names in the files.
-    gauge : path
-        Record of levels as `millpond.level.read_gauge` reads it, relative to `folder` unless absolute.
+        By their names in the files. VV and VH are backscatter in dB, all others digital numbers of reflectance.
+    gauge : path or None
+        Record of levels as `millpond.level.read_gauge` reads it, relative to `folder` unless absolute. None reads the
+        images alone; their levels are NaN.
     max_cloud : float or None
         Largest share of the area that may be cloudy, by a band CLDPRB (cloud probability), SCL or QA60. None takes
         every image, and needs none of these bands. Of no meaning for Sentinel-1.
@@ -150,12 +151,12 @@ def read_scenes(
         If a file can't be read.
     """
     folder = Path(folder)
-    radar = sensor.startswith("sentinel1")
-    level = read_gauge(folder / gauge, unit)
+    radar = set(bands) <= {"VV", "VH"}
+    level = None if gauge is None else read_gauge(folder / gauge, unit)
     files = _dated_files(folder / sensor)
     kept, dropped, grid = [], [], None
     for date, path in files:
-        measured, reason = _level_of(level, date, tolerance_days)
+        measured, reason = (np.nan, None) if level is None else _level_of(level, date, tolerance_days)
         if reason is None:
             with open_raster(path) as raster:
                 _check_bands(raster, bands)
@@ -175,7 +176,7 @@ def read_scenes(
             f"from {files[0][0]:%Y-%m-%d} to {files[-1][0]:%Y-%m-%d}; days with both expected. Get the record of these "
             "years, or widen tolerance_days."
         )
-    if kept and max_cloud is not None and {"B03", "B08"} <= set(bands):
+    if kept and max_cloud is not None and not radar and {"B03", "B08"} <= set(bands):
         kept, spoiled = _without_spoiled(kept, list(bands))
         dropped += spoiled
     if not kept:

@@ -1,0 +1,142 @@
+"""`millpond level`: from dated images and a gauge record to levels of other dates, and how sure they are."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+Scenes = Annotated[Path, typer.Option(help="Folder with a GeoTIFF a date, whose name holds the date.")]
+Model = Annotated[Path, typer.Option(help="Folder written by `fit`.")]
+Area = Annotated[
+    Path | None, typer.Option(help="Polygon of the reservoir, or raster of water occurrence; images are cut to it.")
+]
+MaxCloud = Annotated[float, typer.Option(min=0, max=1, help="Largest share of cloudy pixels.")]
+Coarser = Annotated[int, typer.Option(min=1, help="Average so many pixels along each edge.")]
+Coverage = Annotated[float, typer.Option(help="Share of levels that intervals should hold.")]
+
+
+@app.callback(invoke_without_command=True)
+def _level(context: typer.Context) -> None:
+    """Read water levels off satellite images of one reservoir."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def fit(
+    scenes: Scenes,
+    levels: Annotated[Path, typer.Option(help="Gauge record: CDEC, USGS, ECCC, or a CSV of date and level.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the model to.")],
+    model: Annotated[str, typer.Option(help="curve (area against level) or network (ResNet-34).")] = "curve",
+    attention: Annotated[str | None, typer.Option(help="Of the network: channel or channel-spatial.")] = None,
+    bands: Annotated[str, typer.Option(help="Separated by commas; VV and VH are backscatter in dB.")] = "B03,B08",
+    unit: Annotated[str | None, typer.Option(help="m or ft; default: what the record says.")] = None,
+    area: Area = None,
+    max_cloud: MaxCloud = 0.1,
+    tolerance_days: Annotated[int, typer.Option(min=0, help="A day without a level takes one so near.")] = 0,
+    coarser: Coarser = 1,
+    folds: Annotated[int, typer.Option(min=3, help="Parts of whole months, each of which is held out once.")] = 5,
+    epochs: Annotated[int, typer.Option(min=1, help="Of the network.")] = 40,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Fit a model to scenes with levels, and tell how good it is on months that it hasn't seen."""
+    from millpond.level.estimation import NETWORK, fit_level_model
+    from millpond.level.scenes import read_scenes
+
+    found = read_scenes(
+        scenes.parent,
+        scenes.name,
+        _split(bands),
+        levels.absolute(),
+        max_cloud,
+        area=area,
+        tolerance_days=tolerance_days,
+        unit=unit,
+    ).coarse(coarser)
+    settings = {"max_epochs": epochs, "progress": True} if model == NETWORK else {}
+    fitted = fit_level_model(found, model, n_folds=folds, attention=attention, random_state=seed, **settings)
+    fitted.save(out)
+    typer.echo(f"{out}: {model} on {len(found)} scenes, {_dropped(found.dropped)}")
+    scores = fitted.scores
+    typer.echo(
+        f"Out-of-fold, {folds} folds of whole months: R2 {scores['r2']:.3f}, RMSE {scores['rmse_m']:.2f} m, MAE "
+        f"{scores['mae_m']:.2f} m; levels from {found.level_m.min():.2f} to {found.level_m.max():.2f} m"
+    )
+
+
+@app.command()
+def predict(
+    scenes: Scenes,
+    model: Model,
+    out: Annotated[Path, typer.Option("--out", "-o", help="CSV file to write.")],
+    area: Area = None,
+    max_cloud: MaxCloud = 0.1,
+    coverage: Coverage = 0.9,
+) -> None:
+    """Estimate the level of every scene, with an interval, or say why not."""
+    from millpond.files import write_text
+    from millpond.level.errors import LevelError
+
+    table, _ = _estimates(scenes, model, area, max_cloud, coverage)
+    write_text(out, table.to_csv(float_format="%.4f"), LevelError)
+    typer.echo(f"{out}: {_told(table, coverage)}")
+
+
+@app.command()
+def report(
+    scenes: Scenes,
+    model: Model,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write levels.csv and levels.png to.")],
+    area: Area = None,
+    max_cloud: MaxCloud = 0.1,
+    coverage: Coverage = 0.9,
+) -> None:
+    """As `predict`, with a picture of the series and of area against level."""
+    from millpond.files import replacing, write_text
+    from millpond.level.errors import LevelError
+    from millpond.level.figures import level_figure
+
+    table, fitted = _estimates(scenes, model, area, max_cloud, coverage)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LevelError(f"{out}: {error.strerror}; a folder expected. Choose another.") from None
+    write_text(out / "levels.csv", table.to_csv(float_format="%.4f"), LevelError)
+    with replacing(out / "levels.png", LevelError) as unfinished:
+        level_figure(table, fitted.training).savefig(unfinished, format="png", dpi=150)
+    typer.echo(f"{out}: levels.csv and levels.png; {_told(table, coverage)}")
+
+
+def _estimates(scenes: Path, model: Path, area: Path | None, max_cloud: float, coverage: float):
+    """By date, those included whose images could not be used; and the model."""
+    import pandas as pd
+
+    from millpond.level.estimation import LevelModel
+    from millpond.level.scenes import read_scenes
+
+    fitted = LevelModel.load(model)
+    found = read_scenes(scenes.parent, scenes.name, fitted.bands, None, max_cloud, area=area)
+    found = found.coarse(max(1, round(fitted.pixel_m[0] / found.pixel_m[0])))
+    table = fitted.estimate(found, coverage)
+    refused = found.dropped.set_index("date")["reason"].rename("abstains").to_frame()
+    return pd.concat([table, refused]).sort_index(kind="stable").rename_axis("date"), fitted
+
+
+def _told(table, coverage: float) -> str:
+    reasons = table["abstains"][table["abstains"] != ""].value_counts()
+    told = f"{int((table['abstains'] == '').sum())} levels with intervals of {coverage:.0%}"
+    return told + (
+        f"; none for {', '.join(f'{n} ({reason})' for reason, n in reasons.items())}" if len(reasons) else ""
+    )
+
+
+def _dropped(dropped) -> str:
+    reasons = dropped["reason"].value_counts()
+    told = ", ".join(f"{n} ({reason})" for reason, n in reasons.items())
+    return f"{len(dropped)} left out" + (f": {told}" if told else "")
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))

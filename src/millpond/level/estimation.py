@@ -1,0 +1,289 @@
+"""Water levels for one's own reservoir: a model that can be kept in a folder, and says how sure it is or why it won't.
+
+Dates are dealt into folds of whole months, since neighbouring days look alike, and a model is fitted without each fold.
+The estimate is the median of what they say; intervals are those of CV+ (`millpond.conformal`) on the level. They hold
+their share if new dates are exchangeable with those of the training: the same reservoir, satellite and kind of weather.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, clone
+from sklearn.isotonic import IsotonicRegression
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+from sklearn.model_selection import GroupKFold
+
+from millpond.conformal import cv_plus
+from millpond.files import write_text
+from millpond.level.baselines import AreaLevelRegressor
+from millpond.level.errors import LevelError
+from millpond.level.network import ATTENTIONS
+from millpond.level.regressor import LevelRegressor
+from millpond.level.scenes import Scenes
+
+CURVE, NETWORK = "curve", "network"
+MODELS = (CURVE, NETWORK)
+"""The area-level curve (`millpond.level.baselines.AreaLevelRegressor`), and the study's network."""
+
+SMALLEST_SCENES = 15
+"""Scenes with a level from which a model is fitted."""
+
+SMALLEST_WATER_KM2 = 0.01
+"""A hundred pixels: the area below which shore pixels decide."""
+
+COVERAGE = 0.9
+"""Share of dates whose interval should hold the level, where none is stated."""
+
+BLOCK_DAYS = 30
+
+_BEYOND_RANGE = 0.1
+"""Share of the training's range of areas, or of a band's means, by which a new image may lie outside of it."""
+
+_FORMAT, _VERSION = "millpond level model", 1
+_JSON = "model.json"
+
+
+@dataclass(frozen=True, eq=False)
+class LevelModel:
+    """A fitted model; made by `fit_level_model` or `LevelModel.load`.
+
+    Attributes
+    ----------
+    model : str
+        One of `MODELS`.
+    bands : tuple of str
+    pixel_m : (height, width)
+    training : DataFrame
+        By date: `level_m`, `area_km2` that looks like water, `fold`, and `out_of_fold_m`, what the model without its
+        fold says.
+    band_range : (2, n_bands) array
+        Lowest and highest mean of each band in the training.
+    fitted : tuple
+        A regressor for each fold, fitted without it.
+    """
+
+    model: str
+    bands: tuple[str, ...]
+    pixel_m: tuple[float, float]
+    training: pd.DataFrame
+    band_range: np.ndarray
+    fitted: tuple[BaseEstimator, ...] = field(repr=False)
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """`r2`, `rmse_m` and `mae_m` of the out-of-fold estimates."""
+        known = self.training
+        return {
+            "r2": float(r2_score(known["level_m"], known["out_of_fold_m"])),
+            "rmse_m": float(root_mean_squared_error(known["level_m"], known["out_of_fold_m"])),
+            "mae_m": float(mean_absolute_error(known["level_m"], known["out_of_fold_m"])),
+        }
+
+    def estimate(self, scenes: Scenes, coverage: float = COVERAGE) -> pd.DataFrame:
+        """Estimate levels.
+
+        Parameters
+        ----------
+        scenes : Scenes
+            Of the same reservoir, bands and pixels as the training; their levels aren't looked at.
+        coverage : float
+            Share of dates whose interval should hold the level, 0.5 or more and below 1.
+
+        Returns
+        -------
+        DataFrame
+            By date: `level_m`, `low_m`, `high_m`, above the datum of the training's gauge; `area_km2`; `abstains`, why
+            there is no level: "little water", "area outside the training's" or "image unlike the training's".
+
+        Raises
+        ------
+        LevelError
+            If bands or pixels differ, or training dates are too few for the coverage.
+        """
+        if scenes.bands != self.bands or not np.allclose(scenes.pixel_m, self.pixel_m, rtol=0.01):
+            raise LevelError(
+                f"bands {', '.join(scenes.bands)} of {scenes.pixel_m[0]:g} m found, {', '.join(self.bands)} of "
+                f"{self.pixel_m[0]:g} m as in the training expected. Read the scenes in the same way."
+            )
+        known = self.training
+        residuals = (known["level_m"] - known["out_of_fold_m"]).abs().to_numpy()
+        by_fold = np.array([model.predict(scenes.images) for model in self.fitted])
+        estimates = cv_plus(by_fold[known["fold"]].T, residuals, coverage, "dates", LevelError)
+        area_km2 = _area_km2(scenes)
+        table = pd.DataFrame(dict(zip(("level_m", "low_m", "high_m"), estimates, strict=True)), index=scenes.dates)
+        table["area_km2"] = area_km2
+        table["abstains"] = np.select(
+            [
+                area_km2 < SMALLEST_WATER_KM2,
+                _outside(area_km2, known["area_km2"].min(), known["area_km2"].max()),
+                _outside(scenes.images.mean(axis=(2, 3)), *self.band_range).any(axis=1),
+            ],
+            ["little water", "area outside the training's", "image unlike the training's"],
+            default="",
+        )
+        table.loc[table["abstains"] != "", ["level_m", "low_m", "high_m"]] = np.nan
+        return table
+
+    def save(self, folder: str | Path) -> None:
+        """Write `model.json`, and for networks a file of weights a fold (safetensors).
+
+        Raises
+        ------
+        LevelError
+            If the folder holds something else, or can't be written.
+        """
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LevelError(f"{folder}: {error.strerror}; a folder for the model expected. Choose another.") from None
+        if (others := [path.name for path in folder.iterdir()]) and _JSON not in others:
+            raise LevelError(f"{folder}: {len(others)} other files found, an empty folder or a model expected.")
+        content = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "model": self.model,
+            "bands": self.bands,
+            "pixel_m": self.pixel_m,
+            "band_range": self.band_range.tolist(),
+            "dates": [f"{date:%Y-%m-%d}" for date in self.training.index],
+            "training": {name: column.tolist() for name, column in self.training.items()},
+        }
+        if self.model == CURVE:
+            content["curves"] = [
+                {"area_km2": m.curve_.X_thresholds_.tolist(), "level_m": m.curve_.y_thresholds_.tolist()}
+                for m in self.fitted
+            ]
+        else:
+            content["attention"] = self.fitted[0].attention
+            for fold, regressor in enumerate(self.fitted):
+                regressor.save(folder / _weights(fold))
+        write_text(
+            folder / _JSON, json.dumps(content, indent=1) + "\n", LevelError
+        )  # last: without it there is no model
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "LevelModel":
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        LevelError
+            If there is no such model.
+        TrainingError
+            If a file of weights is missing or damaged.
+        """
+        path = Path(folder) / _JSON
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            if (content["format"], content["version"]) != (_FORMAT, _VERSION):
+                raise ValueError("another format or version")
+            bands, pixel_m = tuple(content["bands"]), tuple(content["pixel_m"])
+            training = pd.DataFrame(content["training"], index=pd.DatetimeIndex(content["dates"], name="date"))
+            n_folds = int(training["fold"].max()) + 1
+            if content["model"] == CURVE:
+                fitted = tuple(_curve(bands, pixel_m, curve) for curve in content["curves"])
+            else:
+                fitted = tuple(
+                    LevelRegressor(content["attention"]).load(Path(folder) / _weights(fold)) for fold in range(n_folds)
+                )
+            return cls(content["model"], bands, pixel_m, training, np.array(content["band_range"]), fitted)
+        except OSError as error:
+            raise LevelError(
+                f"{path}: {error.strerror}; a folder with a saved model expected. Check the path."
+            ) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise LevelError(f"{path}: no saved level model found ({error}). Fit and save it again.") from None
+
+
+def fit_level_model(
+    scenes: Scenes,
+    model: str = CURVE,
+    *,
+    n_folds: int = 5,
+    attention: str | None = None,
+    random_state: int = 0,
+    **settings,
+) -> LevelModel:
+    """Fit a model to scenes with levels.
+
+    Parameters
+    ----------
+    scenes : Scenes
+    model : str
+        One of `MODELS`.
+    n_folds : int
+        3 or more, of whole blocks of `BLOCK_DAYS`.
+    attention : str, optional
+        Of the network.
+    random_state : int
+    **settings
+        Of `LevelRegressor`.
+
+    Raises
+    ------
+    LevelError
+        If there is no such model, or scenes or months are too few, or levels constant or missing.
+    """
+    if model not in MODELS or attention not in ATTENTIONS:
+        raise LevelError(f"model {model!r} with attention {attention!r} found, one of {', '.join(MODELS)} expected.")
+    if len(scenes) < SMALLEST_SCENES:
+        raise LevelError(
+            f"{len(scenes)} usable scenes with a level found, {SMALLEST_SCENES} or more expected. Add dates."
+        )
+    if not np.isfinite(scenes.level_m).all() or np.ptp(scenes.level_m) == 0:
+        raise LevelError("constant or missing levels found, different finite ones expected. Look at the gauge record.")
+    blocks = (scenes.dates - scenes.dates.min()).days // BLOCK_DAYS
+    if not 3 <= n_folds <= blocks.nunique():
+        raise LevelError(
+            f"{n_folds} folds of {blocks.nunique()} months with scenes found, 3 folds or more and a month or more for "
+            "each expected."
+        )
+    unfitted = (
+        AreaLevelRegressor(scenes.bands, _pixel_km2(scenes.pixel_m))
+        if model == CURVE
+        else LevelRegressor(attention, random_state=random_state, **settings)
+    )
+    fold = np.empty(len(scenes), int)
+    out_of_fold_m = np.empty(len(scenes))
+    fitted = []
+    splits = GroupKFold(n_folds, shuffle=True, random_state=random_state).split(scenes.images, groups=blocks)
+    for k, (train, test) in enumerate(splits):
+        fitted.append(clone(unfitted).fit(scenes.images[train], scenes.level_m[train]))
+        fold[test], out_of_fold_m[test] = k, fitted[-1].predict(scenes.images[test])
+    training = pd.DataFrame(
+        {"level_m": scenes.level_m, "area_km2": _area_km2(scenes), "fold": fold, "out_of_fold_m": out_of_fold_m},
+        index=scenes.dates,
+    )
+    means = scenes.images.mean(axis=(2, 3))
+    return LevelModel(
+        model, scenes.bands, scenes.pixel_m, training, np.stack([means.min(axis=0), means.max(axis=0)]), tuple(fitted)
+    )
+
+
+def _area_km2(scenes: Scenes) -> np.ndarray:
+    return AreaLevelRegressor(scenes.bands, _pixel_km2(scenes.pixel_m)).area_km2(scenes.images)
+
+
+def _pixel_km2(pixel_m: Iterable[float]) -> float:
+    return float(np.prod(list(pixel_m))) / 1e6
+
+
+def _outside(values: np.ndarray, low, high) -> np.ndarray:
+    margin = _BEYOND_RANGE * (np.asarray(high) - np.asarray(low))
+    return (values < low - margin) | (values > high + margin)
+
+
+def _curve(bands: tuple[str, ...], pixel_m: tuple[float, float], points: dict) -> AreaLevelRegressor:
+    """The curve through its points: between them isotonic regression is straight."""
+    regressor = AreaLevelRegressor(bands, _pixel_km2(pixel_m))
+    regressor.curve_ = IsotonicRegression(out_of_bounds="clip").fit(points["area_km2"], points["level_m"])
+    return regressor
+
+
+def _weights(fold: int) -> str:
+    return f"weights-{fold}.safetensors"

@@ -1,0 +1,83 @@
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+
+from millpond.cli import main
+from millpond.level.twin import CHARACTERS, simulate
+
+
+@pytest.fixture(scope="module")
+def reservoir(tmp_path_factory):
+    """A twin of Lyons as files: 40 scenes, and a gauge record in feet."""
+    folder = tmp_path_factory.mktemp("lyons")
+    (folder / "sentinel2").mkdir()
+    scenes = simulate(CHARACTERS["LYS"], n=40)
+    transform = rasterio.Affine(10, 0, 700_000, 0, -10, 4_200_000)
+    profile = {"driver": "GTiff", "count": 4, "height": 64, "width": 64, "dtype": "uint16", "crs": 32610}
+    for image, cloudy, date in zip(scenes.images, scenes.cloudy, scenes.dates, strict=True):
+        with rasterio.open(folder / "sentinel2" / f"S2_{date:%Y%m%d}.tif", "w", transform=transform, **profile) as file:
+            file.write(np.rint(np.clip(image, 0, 6) * 10_000).astype("uint16"), [1, 2, 3])
+            file.write(np.where(cloudy, 90, 0).astype("uint16"), 4)
+            file.descriptions = ("B03", "B04", "B08", "CLDPRB")
+    feet = pd.DataFrame({"date": scenes.dates, "elevation_ft": scenes.level_m / 0.3048})
+    feet.to_csv(folder / "levels.csv", index=False)
+    return folder
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments, code=0):
+        assert main(["level", *map(str, arguments)]) == code
+        captured = capsys.readouterr()
+        return captured.out if code == 0 else captured.err
+
+    return call
+
+
+def test_from_a_folder_of_images_to_levels_with_intervals(reservoir, run, tmp_path):
+    images, levels = reservoir / "sentinel2", reservoir / "levels.csv"
+    told = run("fit", "--scenes", images, "--levels", levels, "--out", "model")
+    assert "model: curve on " in told
+    assert "left out" in told
+    assert "Out-of-fold, 5 folds of whole months: R2 0.9" in told
+    told = run("predict", "--scenes", images, "--model", "model", "-o", "estimates.csv")
+    assert "levels with intervals of 90%" in told
+    table = pd.read_csv("estimates.csv", parse_dates=["date"], index_col="date", keep_default_na=False, na_values=[""])
+    assert len(table) == 40
+    gauge = pd.read_csv(levels, parse_dates=["date"], index_col="date")["elevation_ft"] * 0.3048
+    given = table["level_m"].notna()
+    assert given.sum() > 25
+    assert (table["level_m"] - gauge)[given].abs().mean() < 1
+    assert table.loc[~given, "abstains"].notna().all()
+    told = run("report", "--scenes", images, "--model", "model", "-o", "report", "--coverage", "0.8")
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["levels.csv", "levels.png"]
+    assert (tmp_path / "report" / "levels.png").read_bytes()[:4] == b"\x89PNG"
+    assert "intervals of 80%" in told
+
+
+def test_a_network_is_fitted_and_used_in_the_same_way(reservoir, run, tmp_path):
+    images, levels = reservoir / "sentinel2", reservoir / "levels.csv"
+    options = ("--model", "network", "--bands", "B03,B04,B08", "--coarser", 4, "--epochs", 1, "--folds", 3)
+    run("fit", "--scenes", images, "--levels", levels, "--out", "model", *options)
+    assert "levels with intervals" in run("predict", "--scenes", images, "--model", "model", "-o", "estimates.csv")
+    assert len(pd.read_csv("estimates.csv")) == 40
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("fit", "--scenes", "{images}", "--levels", "nowhere.csv", "--out", "m"), "nowhere.csv: not readable"),
+        (("fit", "--scenes", "{images}", "--levels", "{levels}", "--out", "m", "--bands", "B11"), "B11 expected too"),
+        (("fit", "--scenes", "{images}", "--levels", "{levels}", "--out", "m", "--model", "oracle"), "model 'oracle'"),
+        (("predict", "--scenes", "{images}", "--model", "nowhere", "-o", "x.csv"), "nowhere/model.json: No such file"),
+    ],
+)
+def test_errors_are_one_line_and_leave_nothing(reservoir, run, tmp_path, arguments, message):
+    places = {"images": reservoir / "sentinel2", "levels": reservoir / "levels.csv"}
+    told = run(*(argument.format(**places) for argument in arguments), code=2)
+    assert message in told
+    assert told.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

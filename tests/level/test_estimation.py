@@ -1,0 +1,137 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from millpond.level.errors import LevelError
+from millpond.level.estimation import LevelModel, fit_level_model
+from millpond.level.twin import CHARACTERS, simulate
+from millpond.training import TrainingError
+
+CLEAN = replace(CHARACTERS["BIL"], undetected_cloud=0.0)
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    found = simulate(CLEAN, n=90)
+    clear = ~found.cloudy.any(axis=(1, 2))
+    return part(found, clear)
+
+
+def part(scenes, rows):
+    return replace(
+        scenes,
+        images=scenes.images[rows],
+        cloudy=scenes.cloudy[rows],
+        dates=scenes.dates[rows],
+        level_m=scenes.level_m[rows],
+    )
+
+
+@pytest.fixture(scope="module")
+def curve(scenes):
+    return fit_level_model(part(scenes, np.arange(len(scenes)) % 2 == 0))
+
+
+def test_levels_of_new_dates_lie_in_their_intervals_about_as_often_as_asked(scenes, curve):
+    new = part(scenes, np.arange(len(scenes)) % 2 == 1)
+    estimates = curve.estimate(new, coverage=0.8)
+    given = (estimates["abstains"] == "").to_numpy()
+    assert given.mean() > 0.8
+    inside = (estimates["low_m"] <= new.level_m) & (new.level_m <= estimates["high_m"])
+    assert inside[given].mean() > 0.6
+    assert (estimates["high_m"] - estimates["low_m"])[given].max() < 4
+    assert curve.scores["r2"] > 0.9
+
+
+def test_each_estimate_out_of_fold_is_by_a_model_that_has_not_seen_its_month(scenes, curve):
+    known = curve.training
+    blocks = (known.index - known.index.min()).days // 30
+    assert all(known["fold"].to_numpy()[blocks == block].std() == 0 for block in set(blocks))
+    train = part(scenes, np.arange(len(scenes)) % 2 == 0)
+    for fold, model in enumerate(curve.fitted):
+        rows = (known["fold"] == fold).to_numpy()
+        np.testing.assert_allclose(model.predict(train.images[rows]), known["out_of_fold_m"][rows])
+        other = ~rows
+        assert model.curve_.X_max_ == known["area_km2"][other].max()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda images: np.broadcast_to(np.reshape([0.05, 0.05, 0.3], (3, 1, 1)), images.shape), "little water"),
+        (lambda images: np.broadcast_to(np.reshape([0.05, 0.05, 0.02], (3, 1, 1)), images.shape), "area outside"),
+        (lambda images: images * 3, "image unlike the training's"),
+    ],
+)
+def test_it_abstains_with_a_reason(scenes, curve, change, reason):
+    odd = part(scenes, np.arange(3))
+    estimates = curve.estimate(replace(odd, images=change(odd.images).astype(np.float32)))
+    assert all(told.startswith(reason) for told in estimates["abstains"])
+    assert estimates[["level_m", "low_m", "high_m"]].isna().all(axis=None)
+
+
+def test_a_saved_curve_estimates_the_same(scenes, curve, tmp_path):
+    curve.save(tmp_path / "model")
+    loaded = LevelModel.load(tmp_path / "model")
+    pd.testing.assert_frame_equal(loaded.estimate(scenes), curve.estimate(scenes))
+    assert loaded.scores == curve.scores
+    curve.save(tmp_path / "model")  # over an older one
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["model.json"]
+
+
+def test_a_saved_network_estimates_the_same(scenes, tmp_path):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    small = part(scenes.coarse(2), np.arange(20))
+    fitted = fit_level_model(small, "network", n_folds=3, attention="channel", max_epochs=1, device="cpu")
+    fitted.save(tmp_path / "model")
+    assert sorted(path.suffix for path in (tmp_path / "model").iterdir()) == [".json", *[".safetensors"] * 3]
+    loaded = LevelModel.load(tmp_path / "model")
+    pd.testing.assert_frame_equal(loaded.estimate(small, 0.6), fitted.estimate(small, 0.6))
+    (tmp_path / "model" / "weights-1.safetensors").unlink()
+    with pytest.raises(TrainingError, match=r"weights-1\.safetensors: no weights of this network found"):
+        LevelModel.load(tmp_path / "model")
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(
+    ("options", "rows", "level_m", "message"),
+    [
+        ({"model": "oracle"}, 40, None, "model 'oracle' with attention None found, one of curve, network expected"),
+        ({}, 14, None, "14 usable scenes with a level found, 15 or more expected"),
+        ({}, 20, 5.0, "constant or missing levels found"),
+        ({}, 20, np.nan, "constant or missing levels found"),
+        ({"n_folds": 2}, 40, None, "2 folds of .* months with scenes found, 3 folds or more"),
+        ({"n_folds": 90}, 40, None, "90 folds of"),
+    ],
+)
+def test_scenes_that_cannot_be_fitted_are_refused(scenes, options, rows, level_m, message):
+    few = part(scenes, np.arange(rows))
+    if level_m is not None:
+        few = replace(few, level_m=np.full(rows, level_m))
+    with pytest.raises(LevelError, match=message):
+        fit_level_model(few, **options)
+
+
+def test_scenes_of_other_bands_or_pixels_are_refused(scenes, curve):
+    with pytest.raises(
+        LevelError, match=r"bands B03, B04, B08 of 20 m found, B03, B04, B08 of 10 m as in the training"
+    ):
+        curve.estimate(scenes.coarse(2))
+
+
+def test_folders_that_are_no_model_are_refused(curve, tmp_path):
+    with pytest.raises(
+        LevelError, match=r"model\.json: No such file or directory; a folder with a saved model expected"
+    ):
+        LevelModel.load(tmp_path)
+    (tmp_path / "model.json").write_text('{"format": "another"}')
+    with pytest.raises(LevelError, match="no saved level model found"):
+        LevelModel.load(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "photo.jpg").touch()
+    with pytest.raises(LevelError, match="full: 1 other files found, an empty folder or a model expected"):
+        curve.save(tmp_path / "full")
