@@ -366,7 +366,7 @@ four_printed = [validation[PRINTED[name]] for name in FOUR]
 smallest = next(n for n in range(1_000, 60_001) if all(is_a_share(value, n, 3) for value in four_printed))
 not_of_10000 = sum(not is_a_share(value, N_TEST, 3) for value in four_printed)
 shared = []
-for seed in runs_of("lstm-cnn").index:
+for seed in runs_of("lstm-cnn").index.intersection(runs_of("lstm").index):
     ours, theirs = (wrong(decode_doubts(runs_of(name)["doubts"][seed])) for name in ("lstm-cnn", "lstm"))
     shared.append(len(ours.intersection(theirs)) / min(len(ours), len(theirs)))
 

@@ -76,7 +76,9 @@ def table(frame: pd.DataFrame):
 
 
 def mean_and_range(values: pd.Series, form: str) -> str:
-    """ "mean (smallest to largest)" of runs that are too few for percentiles."""
+    """ "mean (smallest to largest)" of runs that are too few for percentiles; of one run, its value."""
+    if len(values) == 1:
+        return form.format(values.iloc[0])
     return f"{form.format(values.mean())} ({form.format(values.min())} to {form.format(values.max())})"
 
 
