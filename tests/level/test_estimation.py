@@ -58,6 +58,21 @@ def test_each_estimate_out_of_fold_is_by_a_model_that_has_not_seen_its_month(sce
         assert model.curve_.X_max_ == known["area_km2"][other].max()
 
 
+def test_dates_of_the_training_are_estimated_by_the_fold_without_them(scenes, curve):
+    estimates = curve.estimate(scenes)
+    known = curve.training
+    assert estimates["in_training"].tolist() == [i % 2 == 0 for i in range(len(scenes))]
+    own = estimates[estimates["in_training"] & (estimates["abstains"] == "")]
+    np.testing.assert_allclose(own["level_m"], known.loc[own.index, "out_of_fold_m"])
+
+
+def test_levels_beyond_those_of_the_training_are_not_told(scenes):
+    low = np.argsort(scenes.level_m)[:45]
+    model = fit_level_model(part(scenes, np.sort(low)))
+    high = part(scenes, np.argsort(scenes.level_m)[-5:])
+    assert (model.estimate(high)["abstains"] == "area outside the training's").sum() >= 4  # one looks smaller
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -91,6 +106,9 @@ def test_a_saved_network_estimates_the_same(scenes, tmp_path):
     assert sorted(path.suffix for path in (tmp_path / "model").iterdir()) == [".json", *[".safetensors"] * 3]
     loaded = LevelModel.load(tmp_path / "model")
     pd.testing.assert_frame_equal(loaded.estimate(small, 0.6), fitted.estimate(small, 0.6))
+    fit_level_model(scenes).save(tmp_path / "model")
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["model.json"]  # nothing is left of the network
+    fitted.save(tmp_path / "model")
     (tmp_path / "model" / "weights-1.safetensors").unlink()
     with pytest.raises(TrainingError, match=r"weights-1\.safetensors: no weights of this network found"):
         LevelModel.load(tmp_path / "model")
@@ -114,6 +132,16 @@ def test_scenes_that_cannot_be_fitted_are_refused(scenes, options, rows, level_m
         few = replace(few, level_m=np.full(rows, level_m))
     with pytest.raises(LevelError, match=message):
         fit_level_model(few, **options)
+
+
+def test_images_of_another_place_are_refused(scenes):
+    here, there = (replace(scenes, place=("EPSG:32610", 7e5, 4e6 + north)) for north in (0, 200))
+    model = fit_level_model(here)
+    assert len(model.estimate(here)) == len(scenes)
+    with pytest.raises(LevelError, match=r"64 x 64 pixels at .*4000200\.0.* found, 64 x 64 at .* A model is of one"):
+        model.estimate(there)
+    with pytest.raises(LevelError, match="images of 63 x 64 pixels"):
+        model.estimate(replace(here, images=here.images[:, :, :63]))
 
 
 def test_scenes_of_other_bands_or_pixels_are_refused(scenes, curve):

@@ -70,6 +70,26 @@ def test_a_day_without_a_level_may_take_a_neighbours(reservoir):
     assert scenes.level_m[scenes.dates.day == 7][0] in (506, 508)
 
 
+def test_low_water_is_not_spoiled(tmp_path):
+    for day in range(1, 29):
+        write(tmp_path / "s2" / f"S2_201802{day:02d}.tif", scene(water_cols=12 if day > 25 else 40))
+    (tmp_path / "levels.csv").write_text("date,level_m\n" + "".join(f"2018-02-{d:02d},{d}\n" for d in range(1, 29)))
+    scenes = read_scenes(tmp_path, "s2")
+    assert len(scenes) == 28
+    assert scenes.place == ("EPSG:32630", 632_000, 4_743_000)
+
+
+def test_images_may_come_without_levels(reservoir):
+    scenes = read_scenes(reservoir, gauge=None)
+    assert len(scenes) == 8
+    assert np.isnan(scenes.level_m).all()
+    for file in (reservoir / "sentinel2_l2a").glob("*.tif"):
+        write(file, scene(cloudy=1.0))
+    none = read_scenes(reservoir, gauge=None, may_be_empty=True)
+    assert len(none) == 0
+    assert none.dropped["reason"].tolist() == ["cloudy"] * 10
+
+
 def test_an_impossible_level_is_no_level(reservoir):
     text = (reservoir / "levels.csv").read_text().replace("502", "5020")
     (reservoir / "levels.csv").write_text(text)

@@ -13,6 +13,7 @@ Area = Annotated[
     Path | None, typer.Option(help="Polygon of the reservoir, or raster of water occurrence; images are cut to it.")
 ]
 MaxCloud = Annotated[float, typer.Option(min=0, max=1, help="Largest share of cloudy pixels.")]
+NoMask = Annotated[bool, typer.Option("--no-mask", help="The images have no band that tells clouds: take all.")]
 Coarser = Annotated[int, typer.Option(min=1, help="Average so many pixels along each edge.")]
 Coverage = Annotated[float, typer.Option(help="Share of levels that intervals should hold.")]
 
@@ -35,6 +36,7 @@ def fit(
     unit: Annotated[str | None, typer.Option(help="m or ft; default: what the record says.")] = None,
     area: Area = None,
     max_cloud: MaxCloud = 0.1,
+    no_mask: NoMask = False,
     tolerance_days: Annotated[int, typer.Option(min=0, help="A day without a level takes one so near.")] = 0,
     coarser: Coarser = 1,
     folds: Annotated[int, typer.Option(min=3, help="Parts of whole months, each of which is held out once.")] = 5,
@@ -42,19 +44,22 @@ def fit(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Fit a model to scenes with levels, and tell how good it is on months that it hasn't seen."""
-    from millpond.level.estimation import NETWORK, fit_level_model
+    from millpond.level.estimation import NETWORK, check_folder, fit_level_model
     from millpond.level.scenes import read_scenes
 
+    if model != NETWORK and attention is not None:
+        raise typer.BadParameter("--attention belongs to --model network.")
     found = read_scenes(
         scenes.parent,
         scenes.name,
         _split(bands),
         levels.absolute(),
-        max_cloud,
+        None if no_mask else max_cloud,
         area=area,
         tolerance_days=tolerance_days,
         unit=unit,
     ).coarse(coarser)
+    check_folder(out)
     settings = {"max_epochs": epochs, "progress": True} if model == NETWORK else {}
     fitted = fit_level_model(found, model, n_folds=folds, attention=attention, random_state=seed, **settings)
     fitted.save(out)
@@ -73,13 +78,14 @@ def predict(
     out: Annotated[Path, typer.Option("--out", "-o", help="CSV file to write.")],
     area: Area = None,
     max_cloud: MaxCloud = 0.1,
+    no_mask: NoMask = False,
     coverage: Coverage = 0.9,
 ) -> None:
     """Estimate the level of every scene, with an interval, or say why not."""
     from millpond.files import write_text
     from millpond.level.errors import LevelError
 
-    table, _ = _estimates(scenes, model, area, max_cloud, coverage)
+    table, _ = _estimates(scenes, model, area, None if no_mask else max_cloud, coverage)
     write_text(out, table.to_csv(float_format="%.4f"), LevelError)
     typer.echo(f"{out}: {_told(table, coverage)}")
 
@@ -91,6 +97,7 @@ def report(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write levels.csv and levels.png to.")],
     area: Area = None,
     max_cloud: MaxCloud = 0.1,
+    no_mask: NoMask = False,
     coverage: Coverage = 0.9,
 ) -> None:
     """As `predict`, with a picture of the series and of area against level."""
@@ -98,7 +105,7 @@ def report(
     from millpond.level.errors import LevelError
     from millpond.level.figures import level_figure
 
-    table, fitted = _estimates(scenes, model, area, max_cloud, coverage)
+    table, fitted = _estimates(scenes, model, area, None if no_mask else max_cloud, coverage)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -109,7 +116,7 @@ def report(
     typer.echo(f"{out}: levels.csv and levels.png; {_told(table, coverage)}")
 
 
-def _estimates(scenes: Path, model: Path, area: Path | None, max_cloud: float, coverage: float):
+def _estimates(scenes: Path, model: Path, area: Path | None, max_cloud: float | None, coverage: float):
     """By date, those included whose images could not be used; and the model."""
     import pandas as pd
 
@@ -117,10 +124,16 @@ def _estimates(scenes: Path, model: Path, area: Path | None, max_cloud: float, c
     from millpond.level.scenes import read_scenes
 
     fitted = LevelModel.load(model)
-    found = read_scenes(scenes.parent, scenes.name, fitted.bands, None, max_cloud, area=area)
-    found = found.coarse(max(1, round(fitted.pixel_m[0] / found.pixel_m[0])))
-    table = fitted.estimate(found, coverage)
+    found = read_scenes(scenes.parent, scenes.name, fitted.bands, None, max_cloud, area=area, may_be_empty=True)
+    if len(found):
+        found = found.coarse(max(1, round(fitted.pixel_m[0] / found.pixel_m[0])))
+        table = fitted.estimate(found, coverage)
+    else:
+        table = None
     refused = found.dropped.set_index("date")["reason"].rename("abstains").to_frame()
+    if table is None:
+        columns = ["level_m", "low_m", "high_m", "area_km2", "in_training", "abstains"]
+        return refused.reindex(columns=columns), fitted
     return pd.concat([table, refused]).sort_index(kind="stable").rename_axis("date"), fitted
 
 

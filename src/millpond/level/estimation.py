@@ -1,8 +1,9 @@
 """Water levels for one's own reservoir: a model that can be kept in a folder, and says how sure it is or why it won't.
 
 Dates are dealt into folds of whole months, since neighbouring days look alike, and a model is fitted without each fold.
-The estimate is the median of what they say; intervals are those of CV+ (`millpond.conformal`) on the level. They hold
-their share if new dates are exchangeable with those of the training: the same reservoir, satellite and kind of weather.
+The estimate is the median of what they say, each counted by its held-out dates; intervals are those of CV+
+(`millpond.conformal`) on the level. What CV+ guarantees needs folds that are dealt at random. Folds of months are more
+honest about new months and have no guarantee: look at the out-of-fold scores, and at later levels as they come.
 """
 
 import json
@@ -40,8 +41,11 @@ COVERAGE = 0.9
 
 BLOCK_DAYS = 30
 
-_BEYOND_RANGE = 0.1
-"""Share of the training's range of areas, or of a band's means, by which a new image may lie outside of it."""
+BEYOND_RANGE = 0.1
+"""Share of the range of a band's means in the training by which a new image may lie outside of it."""
+
+BEYOND_AREA = 0.02
+"""The same of areas: the curve ends there, and so little is noise."""
 
 _FORMAT, _VERSION = "millpond level model", 1
 _JSON = "model.json"
@@ -62,6 +66,9 @@ class LevelModel:
         fold says.
     band_range : (2, n_bands) array
         Lowest and highest mean of each band in the training.
+    shape : (rows, cols)
+    place : tuple or None
+        As `Scenes.place`.
     fitted : tuple
         A regressor for each fold, fitted without it.
     """
@@ -71,6 +78,8 @@ class LevelModel:
     pixel_m: tuple[float, float]
     training: pd.DataFrame
     band_range: np.ndarray
+    shape: tuple[int, int]
+    place: tuple[str, float, float] | None
     fitted: tuple[BaseEstimator, ...] = field(repr=False)
 
     @property
@@ -96,37 +105,62 @@ class LevelModel:
         Returns
         -------
         DataFrame
-            By date: `level_m`, `low_m`, `high_m`, above the datum of the training's gauge; `area_km2`; `abstains`, why
-            there is no level: "little water", "area outside the training's" or "image unlike the training's".
+            By date: `level_m`, `low_m`, `high_m`, above the datum of the training's gauge; `area_km2`; `in_training`,
+            whether the date has trained the model, and then level and interval are those of the fold without it;
+            `abstains`, why there is no level: "little water", "area outside the training's" or "image unlike the
+            training's".
 
         Raises
         ------
         LevelError
-            If bands or pixels differ, or training dates are too few for the coverage.
+            If bands, pixels or place differ, or training dates are too few for the coverage.
         """
-        if scenes.bands != self.bands or not np.allclose(scenes.pixel_m, self.pixel_m, rtol=0.01):
-            raise LevelError(
-                f"bands {', '.join(scenes.bands)} of {scenes.pixel_m[0]:g} m found, {', '.join(self.bands)} of "
-                f"{self.pixel_m[0]:g} m as in the training expected. Read the scenes in the same way."
-            )
+        self._check(scenes)
         known = self.training
         residuals = (known["level_m"] - known["out_of_fold_m"]).abs().to_numpy()
         by_fold = np.array([model.predict(scenes.images) for model in self.fitted])
+        in_training = scenes.dates.isin(known.index)
+        # What a model says of its own training is no estimate: of these dates, only the one without them counts.
+        alone = known["fold"].reindex(scenes.dates)[in_training].to_numpy(int)
+        by_fold[:, in_training] = by_fold[alone, in_training]
         estimates = cv_plus(by_fold[known["fold"]].T, residuals, coverage, "dates", LevelError)
         area_km2 = _area_km2(scenes)
         table = pd.DataFrame(dict(zip(("level_m", "low_m", "high_m"), estimates, strict=True)), index=scenes.dates)
-        table["area_km2"] = area_km2
+        low, high = self.band_range
+        margin = BEYOND_RANGE * (high - low)
+        means = scenes.images.mean(axis=(2, 3))
+        smallest, largest = known["area_km2"].min(), known["area_km2"].max()
+        noise = BEYOND_AREA * (largest - smallest)
+        table["area_km2"], table["in_training"] = area_km2, in_training
         table["abstains"] = np.select(
             [
                 area_km2 < SMALLEST_WATER_KM2,
-                _outside(area_km2, known["area_km2"].min(), known["area_km2"].max()),
-                _outside(scenes.images.mean(axis=(2, 3)), *self.band_range).any(axis=1),
+                (area_km2 < smallest - noise) | (area_km2 > largest + noise),
+                ((means < low - margin) | (means > high + margin)).any(axis=1),
             ],
             ["little water", "area outside the training's", "image unlike the training's"],
             default="",
         )
         table.loc[table["abstains"] != "", ["level_m", "low_m", "high_m"]] = np.nan
         return table
+
+    def _check(self, scenes: Scenes) -> None:
+        if scenes.bands != self.bands or not np.allclose(scenes.pixel_m, self.pixel_m, rtol=0.01):
+            raise LevelError(
+                f"bands {', '.join(scenes.bands)} of {scenes.pixel_m[0]:g} m found, {', '.join(self.bands)} of "
+                f"{self.pixel_m[0]:g} m as in the training expected. Read the scenes in the same way."
+            )
+        same_corner = self.place is None or (
+            scenes.place is not None
+            and scenes.place[0] == self.place[0]
+            and np.allclose(scenes.place[1:], self.place[1:], rtol=0, atol=self.pixel_m[0] / 2)
+        )
+        if scenes.images.shape[2:] != self.shape or not same_corner:
+            raise LevelError(
+                f"images of {scenes.images.shape[2]} x {scenes.images.shape[3]} pixels at {scenes.place} found, "
+                f"{self.shape[0]} x {self.shape[1]} at {self.place} as in the training expected. A model is of one "
+                "reservoir: cut the images alike."
+            )
 
     def save(self, folder: str | Path) -> None:
         """Write `model.json`, and for networks a file of weights a fold (safetensors).
@@ -136,13 +170,14 @@ class LevelModel:
         LevelError
             If the folder holds something else, or can't be written.
         """
-        folder = Path(folder)
+        folder = check_folder(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LevelError(f"{folder}: {error.strerror}; a folder for the model expected. Choose another.") from None
-        if (others := [path.name for path in folder.iterdir()]) and _JSON not in others:
-            raise LevelError(f"{folder}: {len(others)} other files found, an empty folder or a model expected.")
+        (folder / _JSON).unlink(missing_ok=True)  # without it there is no model, old or new, until all else is there
+        for path in folder.glob(_weights("*")):
+            path.unlink()
         content = {
             "format": _FORMAT,
             "version": _VERSION,
@@ -150,6 +185,8 @@ class LevelModel:
             "bands": self.bands,
             "pixel_m": self.pixel_m,
             "band_range": self.band_range.tolist(),
+            "shape": self.shape,
+            "place": self.place,
             "dates": [f"{date:%Y-%m-%d}" for date in self.training.index],
             "training": {name: column.tolist() for name, column in self.training.items()},
         }
@@ -162,9 +199,7 @@ class LevelModel:
             content["attention"] = self.fitted[0].attention
             for fold, regressor in enumerate(self.fitted):
                 regressor.save(folder / _weights(fold))
-        write_text(
-            folder / _JSON, json.dumps(content, indent=1) + "\n", LevelError
-        )  # last: without it there is no model
+        write_text(folder / _JSON, json.dumps(content, indent=1) + "\n", LevelError)
 
     @classmethod
     def load(cls, folder: str | Path) -> "LevelModel":
@@ -191,7 +226,9 @@ class LevelModel:
                 fitted = tuple(
                     LevelRegressor(content["attention"]).load(Path(folder) / _weights(fold)) for fold in range(n_folds)
                 )
-            return cls(content["model"], bands, pixel_m, training, np.array(content["band_range"]), fitted)
+            place = None if content["place"] is None else tuple(content["place"])
+            band_range, shape = np.array(content["band_range"]), tuple(content["shape"])
+            return cls(content["model"], bands, pixel_m, training, band_range, shape, place, fitted)
         except OSError as error:
             raise LevelError(
                 f"{path}: {error.strerror}; a folder with a saved model expected. Check the path."
@@ -248,6 +285,7 @@ def fit_level_model(
         if model == CURVE
         else LevelRegressor(attention, random_state=random_state, **settings)
     )
+    area_km2 = _area_km2(scenes)
     fold = np.empty(len(scenes), int)
     out_of_fold_m = np.empty(len(scenes))
     fitted = []
@@ -256,13 +294,32 @@ def fit_level_model(
         fitted.append(clone(unfitted).fit(scenes.images[train], scenes.level_m[train]))
         fold[test], out_of_fold_m[test] = k, fitted[-1].predict(scenes.images[test])
     training = pd.DataFrame(
-        {"level_m": scenes.level_m, "area_km2": _area_km2(scenes), "fold": fold, "out_of_fold_m": out_of_fold_m},
+        {"level_m": scenes.level_m, "area_km2": area_km2, "fold": fold, "out_of_fold_m": out_of_fold_m},
         index=scenes.dates,
     )
     means = scenes.images.mean(axis=(2, 3))
-    return LevelModel(
-        model, scenes.bands, scenes.pixel_m, training, np.stack([means.min(axis=0), means.max(axis=0)]), tuple(fitted)
-    )
+    band_range = np.stack([means.min(axis=0), means.max(axis=0)])
+    shape = scenes.images.shape[2:]
+    return LevelModel(model, scenes.bands, scenes.pixel_m, training, band_range, shape, scenes.place, tuple(fitted))
+
+
+def check_folder(folder: str | Path) -> Path:
+    """Whether a model may be written there, before hours are spent on one.
+
+    Raises
+    ------
+    LevelError
+        If it is a file, or holds something else.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        return folder
+    if not folder.is_dir():
+        raise LevelError(f"{folder}: a file found, a folder for the model expected. Choose another.")
+    own = [*folder.glob(_weights("*")), folder / _JSON]  # of an older model, or of one that was never finished
+    if others := [path.name for path in folder.iterdir() if path not in own]:
+        raise LevelError(f"{folder}: {len(others)} other files found, an empty folder or a model expected.")
+    return folder
 
 
 def _area_km2(scenes: Scenes) -> np.ndarray:
@@ -273,11 +330,6 @@ def _pixel_km2(pixel_m: Iterable[float]) -> float:
     return float(np.prod(list(pixel_m))) / 1e6
 
 
-def _outside(values: np.ndarray, low, high) -> np.ndarray:
-    margin = _BEYOND_RANGE * (np.asarray(high) - np.asarray(low))
-    return (values < low - margin) | (values > high + margin)
-
-
 def _curve(bands: tuple[str, ...], pixel_m: tuple[float, float], points: dict) -> AreaLevelRegressor:
     """The curve through its points: between them isotonic regression is straight."""
     regressor = AreaLevelRegressor(bands, _pixel_km2(pixel_m))
@@ -285,5 +337,5 @@ def _curve(bands: tuple[str, ...], pixel_m: tuple[float, float], points: dict) -
     return regressor
 
 
-def _weights(fold: int) -> str:
+def _weights(fold: int | str) -> str:
     return f"weights-{fold}.safetensors"

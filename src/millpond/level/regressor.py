@@ -135,7 +135,7 @@ class LevelRegressor(RegressorMixin, BaseEstimator):
         self.band_mean_ = X.mean(axis=(0, 2, 3), dtype=np.float64)
         self.band_std_ = np.maximum(X.std(axis=(0, 2, 3), dtype=np.float64), 1e-6)
         with seeded(self.random_state):
-            net = self._net(predefined_split(Batches(*self._scaled(*held_out))) if held_out else None)
+            net = self._net(predefined_split(Batches(*self._scaled(*held_out))) if held_out else None, len(X))
             if self.checkpoint is not None:
                 settings = fingerprint(self, X, y, *held_out)
                 resume(net, self.checkpoint, settings)
@@ -210,6 +210,8 @@ class LevelRegressor(RegressorMixin, BaseEstimator):
             raise LevelError(f"levels of shape {y.shape} for {len(X)} images found, one for each expected.")
         if not np.isfinite(y).all():
             raise LevelError("NaN or infinite levels found, finite metres expected. Drop these dates.")
+        if len(X) < 2 or self.batch_size < 2:
+            raise LevelError(f"{len(X)} images in batches of {self.batch_size} found, two or more expected in each.")
         if not (isinstance(self.random_state, Integral) and self.random_state >= 0):
             raise LevelError(f"random_state={self.random_state!r} found, an integer of 0 or more expected.")
         if self.augmentation not in (None, "dihedral"):
@@ -226,7 +228,7 @@ class LevelRegressor(RegressorMixin, BaseEstimator):
         X, y = batch
         return (X if self.augmentation is None else dihedral(X)), y
 
-    def _net(self, train_split) -> NeuralNetRegressor:
+    def _net(self, train_split, n_samples: int = 0) -> NeuralNetRegressor:
         callbacks = [Seeds(self.random_state), OneCycle(float(self.learning_rate))]
         if self.progress:
             callbacks.append(Bar())
@@ -241,6 +243,7 @@ class LevelRegressor(RegressorMixin, BaseEstimator):
             dataset=Batches,
             iterator_train__shuffle=True,
             iterator_train__collate_fn=self._changed,
+            iterator_train__drop_last=n_samples % int(self.batch_size) == 1,  # nothing can be normalized over one image
             iterator_valid__collate_fn=as_batch,
             iterator_valid__batch_size=64,
             train_split=train_split,

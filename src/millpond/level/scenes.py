@@ -25,11 +25,8 @@ SCL_CLOUDS = (3, 8, 9, 10)
 QA60_CLOUDS = (1 << 10) | (1 << 11)
 """Bits of the band QA60: opaque clouds and cirrus."""
 
-SPOILED_BELOW = 0.85
-"""A scene is spoiled if a smaller share of the steady water looks like water."""
-
-STEADY_FROM = 0.8
-"""Steady water is what looks like water on at least this share of the scenes that are clear by the mask."""
+SPOILED_FROM = 0.1
+"""Largest share of a scene's water that may lie elsewhere than where all scenes most often have it; chosen on Itoiz."""
 
 MARGIN_M = 100.0
 """Land that is kept around the area of interest."""
@@ -59,6 +56,8 @@ class Scenes:
     pixel_m : (height, width) of a pixel in metres
     dropped : DataFrame
         `date`, `file` and `reason` of every image that wasn't used.
+    place : tuple or None
+        Coordinate reference system, and x and y of the upper left corner; None of a place that doesn't exist.
     """
 
     images: np.ndarray = field(repr=False)
@@ -68,6 +67,7 @@ class Scenes:
     bands: tuple[str, ...]
     pixel_m: tuple[float, float]
     dropped: pd.DataFrame = field(repr=False)
+    place: tuple[str, float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.dates)
@@ -110,6 +110,7 @@ def read_scenes(
     area: str | Path | None = None,
     tolerance_days: int = 0,
     unit: str | None = None,
+    may_be_empty: bool = False,
 ) -> Scenes:
     """Read dated images of a reservoir, and the levels of their days.
 
@@ -126,7 +127,7 @@ def read_scenes(
         Record of levels as `millpond.level.read_gauge` reads it, relative to `folder` unless absolute. None reads the
         images alone; their levels are NaN.
     max_cloud : float or None
-        Largest share of the area that may be cloudy, by a band CLDPRB (cloud probability), SCL or QA60. None takes
+        Largest share of the image that may be cloudy, by a band CLDPRB (cloud probability), SCL or QA60. None takes
         every image, and needs none of these bands. Of no meaning for Sentinel-1.
     area : path, optional
         Polygon of the reservoir, or a raster of water occurrence whose values above 0 are its area (as that of the
@@ -135,13 +136,17 @@ def read_scenes(
         A day without a level takes the nearest one this many days before or after.
     unit : "m" or "ft", optional
         Of the gauge.
+    may_be_empty : bool
+        Return no scenes, and the reasons, where none can be used.
 
     Returns
     -------
     Scenes
-        Images that are spoiled although their mask is clear, by haze or ice or a wrong mask, are dropped too: those
-        where less than `SPOILED_BELOW` of the steady water (see `STEADY_FROM`) has a higher reflectance in B03 than in
-        B08. This needs both bands and looks at no level.
+        Images that are spoiled although their mask is clear, by haze or shadow or a wrong mask, are dropped too. Water
+        is what has a higher reflectance in B03 than in B08. A reservoir's smaller water lies inside its larger; so a
+        scene whose water has a pixels should have it in the a pixels that are wet most often in all scenes. If more
+        than `SPOILED_FROM` of a are missing there, or lie elsewhere, the scene is spoiled. This needs both bands and
+        looks at no level; however low the water is, it is no reason. A folder of one image has nothing to compare with.
 
     Raises
     ------
@@ -179,6 +184,11 @@ def read_scenes(
     if kept and max_cloud is not None and not radar and {"B03", "B08"} <= set(bands):
         kept, spoiled = _without_spoiled(kept, list(bands))
         dropped += spoiled
+    if not kept and may_be_empty:
+        none = np.empty((0, len(bands), 1, 1), np.float32)
+        table = pd.DataFrame(sorted(dropped), columns=["date", "file", "reason"])
+        empty = pd.DatetimeIndex([], name="date")
+        return Scenes(none, none[:, 0] > 0, empty, np.empty(0), tuple(bands), grid.pixel_m, table, grid.place)
     if not kept:
         reasons = pd.Series([reason for _, _, reason in dropped]).value_counts()
         raise LevelError(
@@ -194,6 +204,7 @@ def read_scenes(
         tuple(bands),
         grid.pixel_m,
         pd.DataFrame(sorted(dropped), columns=["date", "file", "reason"]),
+        grid.place,
     )
 
 
@@ -251,6 +262,11 @@ class _Grid:
     @property
     def pixel_m(self) -> tuple[float, float]:
         return abs(self.transform.e), abs(self.transform.a)
+
+    @property
+    def place(self) -> tuple[str, float, float]:
+        x, y = self.transform @ (self.window.col_off, self.window.row_off)
+        return self.crs.to_string(), float(x), float(y)
 
     def check(self, raster: Raster) -> None:
         if (raster.shape, raster.crs) != (self.shape, self.crs) or not raster.transform.almost_equals(self.transform):
@@ -321,12 +337,17 @@ def _read_image(
 def _without_spoiled(kept: list, bands: list[str]) -> tuple[list, list]:
     green, infrared = bands.index("B03"), bands.index("B08")
     water = np.stack([image[green] > image[infrared] for _, _, image, _, _ in kept])
-    steady = water.mean(axis=0) >= STEADY_FROM
-    if not steady.any():
-        return kept, []
-    share = water[:, steady].mean(axis=1)
-    good = [scene for scene, seen in zip(kept, share, strict=True) if seen >= SPOILED_BELOW]
+    often = water.mean(axis=0)
+    misplaced = []
+    for seen in water:
+        n_wet = int(seen.sum())
+        rank = np.sort(often, axis=None)[-n_wet] if n_wet else 1.0
+        missing, elsewhere = ((often > rank) & ~seen).sum(), ((often < rank) & seen).sum()
+        misplaced.append(max(missing, elsewhere) / max(n_wet, 1))
+    good = [scene for scene, share in zip(kept, misplaced, strict=True) if share <= SPOILED_FROM]
     spoiled = [
-        (date, path.name, "spoiled") for (date, path, *_), s in zip(kept, share, strict=True) if s < SPOILED_BELOW
+        (date, path.name, "spoiled")
+        for (date, path, *_), share in zip(kept, misplaced, strict=True)
+        if share > SPOILED_FROM
     ]
     return good, spoiled
