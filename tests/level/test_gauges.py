@@ -98,6 +98,12 @@ def test_gaps_repetitions_and_impossible_levels_are_reported_and_kept(tmp_path):
         ("no table at all\n", "no columns found"),
         (RECORDS["CDEC CSV"].replace("110.0, ,FEET", "33.5, ,METERS"), "levels in ft and m found, one unit expected"),
         (RECORDS["CDEC CSV"].replace("FEET", "CFS"), "the unit 'CFS' of the levels found"),
+        (RECORDS["CDEC CSV"] + "BIL,D,6,RES ELE,,20180706,9, ,FEET\n", "stations and sensors ANT 6, BIL 6 found"),
+        (RECORDS["USGS CSV"] + "b,USGS-08255000,00065,2018-07-06,4,ft\n", "08255000 00065, USGS-08255000 62614 found"),
+        (
+            RECORDS["ECCC daily"] + "05AH038,2,2018/07/06,30,\n",
+            "stations 05AH037, 05AH038 found, a single one expected",
+        ),
         (RECORDS["USGS RDB"].replace("62614", "00060"), "0 columns of water levels found among agency_cd"),
         (RECORDS["CDEC download"] + "20180706,0000\n", "rows of other than three cells found"),
     ],

@@ -69,12 +69,15 @@ def test_names_that_are_not_there_are_refused(tmp_path):
         study.score_twin("LYS", "sentinel2", "random", "oracle", seed=0)
 
 
-def test_folds_of_itoiz_are_pooled():
+@pytest.mark.parametrize("folds", study.FOLDS)
+def test_folds_of_itoiz_are_pooled(folds):
     if not datasets.is_present("itoiz"):
         pytest.skip("needs itoiz of the data root (set MILLPOND_DATA)")
-    rows = pd.DataFrame(study.score_itoiz("area-level curve", seed=0))
-    assert len(rows) == len(study.itoiz())
+    rows = pd.DataFrame(study.score_itoiz("area-level curve", seed=0, folds=folds, coarser=1))
+    assert len(rows) == len(study.itoiz(1))
     assert sorted(rows["fold"].unique()) == [0, 1, 2, 3, 4]
     errors = rows["level_m"] - rows["estimate_m"]
     assert 1 - np.square(errors).sum() / np.square(rows["level_m"] - rows["level_m"].mean()).sum() > 0.9
+    months = pd.to_datetime(rows["date"]).sub(pd.Timestamp(rows["date"].min())).dt.days // 30
+    assert (rows["fold"].groupby(months).nunique() == 1).all() == (folds == "months")
     assert rows["train_r2"].iloc[-1] > 0.95

@@ -51,7 +51,7 @@ def read_gauge(path: str | Path, unit: str | None = None) -> pd.Series:
     Series
         `level_m` by `date`, sorted, one value a day: the mean where there are several. Its `attrs` say what was found:
         `format`; `unit`; `n_missing`, rows without a level; `n_repeated`, rows of a day that had one already;
-        `contradicting`, days whose rows differ by more than a centimetre in a record of one row a day; `gaps`, pairs of
+        `contradicting`, days with two levels for one time, more than a centimetre apart; `gaps`, pairs of
         (last day before, first day after) of more than 31 days; `impossible`, days whose level is farther than
         `FARTHEST_FROM_MEDIAN_M` from the median of the month around them. Nothing of this is removed.
 
@@ -114,9 +114,9 @@ def _daily(path: Path, kind: str, times: list[str], values: list[str], unit: str
         raise LevelError(f"{path}: {error}; dates such as 2018-07-03 and numbers expected. Correct the row.") from None
     if not np.isfinite(levels).all():
         raise LevelError(f"{path}: an infinite level found, finite numbers expected. Correct the row.")
-    by_day = pd.Series(levels, dates, name="level_m").groupby(level=0)
-    daily = by_day.mean()
-    spread = by_day.max() - by_day.min()
+    daily = pd.Series(levels, dates, name="level_m").groupby(level=0).mean()
+    by_time = pd.Series(levels, [time.strip() for time, _ in rows]).groupby(level=0)
+    differing = by_time.max() - by_time.min() > 0.01
     month = daily.rolling("31D", center=True).median()
     steps = daily.index.to_series().diff().dt.days
     daily.attrs = {
@@ -124,7 +124,7 @@ def _daily(path: Path, kind: str, times: list[str], values: list[str], unit: str
         "unit": unit,
         "n_missing": sum(missing),
         "n_repeated": len(rows) - len(daily),
-        "contradicting": [] if kind == "ECCC real-time" else list(spread.index[spread > 0.01]),
+        "contradicting": sorted({_day(time) for time in differing.index[differing]}),
         "gaps": [(day - pd.Timedelta(days=n), day) for day, n in steps[steps > 31].items()],
         "impossible": list(daily.index[(daily - month).abs() > FARTHEST_FROM_MEDIAN_M]),
     }
@@ -139,7 +139,7 @@ def _daily(path: Path, kind: str, times: list[str], values: list[str], unit: str
 
 
 def _day(time: str) -> pd.Timestamp:
-    """The local day: what stands in the file, without time and zone."""
+    """The date as it is written; a time in another zone than the gauge's is not converted."""
     match = re.match(r"\s*(\d{4})[-/]?(\d{2})[-/]?(\d{2})(?!\d)", time)
     if not match:
         raise ValueError(f"the date {time!r} found")
@@ -147,6 +147,11 @@ def _day(time: str) -> pd.Timestamp:
 
 
 # The formats
+
+
+def _only(path: Path, what: str, found: set[str]) -> None:
+    if len(found) > 1:
+        raise LevelError(f"{path}: {what} {', '.join(sorted(found))} found, a single one expected. Split the file.")
 
 
 def _columns(path: Path, text: str, *names: str, delimiter: str = ",") -> list[list[str]]:
@@ -177,7 +182,8 @@ def _cdec_download(path: Path, text: str) -> tuple[list, list, set]:
 
 
 def _cdec_csv(path: Path, text: str) -> tuple[list, list, set]:
-    rows = _columns(path, text, "obs date|date time", "value", "units")
+    rows = _columns(path, text, "obs date|date time", "value", "units", "station_id", "sensor_number")
+    _only(path, "stations and sensors", {f"{row[3]} {row[4]}" for row in rows})
     return [row[0] for row in rows], [row[1] for row in rows], {row[2] for row in rows if row[2].strip()}
 
 
@@ -202,22 +208,25 @@ def _usgs_rdb(path: Path, text: str) -> tuple[list, list, set]:
 
 
 def _usgs_csv(path: Path, text: str) -> tuple[list, list, set]:
-    rows = _columns(path, text, "time", "value", "unit_of_measure")
+    rows = _columns(path, text, "time", "value", "unit_of_measure", "monitoring_location_id", "parameter_code")
+    _only(path, "sites and parameters", {f"{row[3]} {row[4]}" for row in rows})
     return [row[0] for row in rows], [row[1] for row in rows], {row[2] for row in rows if row[2].strip()}
 
 
 def _eccc_daily(path: Path, text: str) -> tuple[list, list, set]:
     lines = text.splitlines()
     first = next(i for i, line in enumerate(lines) if "PARAM" in line)  # a disclaimer may stand above
-    rows = _columns(path, "\n".join(lines[first:]), "param", "date", "value")
+    rows = _columns(path, "\n".join(lines[first:]), "param", "date", "value", "id")
     levels = [row for row in rows if row[0].strip() == "2"]
+    _only(path, "stations", {row[3] for row in levels})
     return [row[1] for row in levels], [row[2] for row in levels], {"m"}
 
 
 def _eccc_real_time(path: Path, text: str) -> tuple[list, list, set]:
     header = next(csv.reader(io.StringIO(text)))
     level = next(cell.strip() for cell in header if cell.strip().startswith("Water Level"))
-    rows = _columns(path, text, "date", level)
+    rows = _columns(path, text, "date", level, "id")
+    _only(path, "stations", {row[2] for row in rows})
     return [row[0] for row in rows], [row[1] for row in rows], set(re.findall(r"\((\w+)\)", level)[-1:])
 
 

@@ -233,6 +233,8 @@ def _level_of(level: pd.Series, date: pd.Timestamp, tolerance_days: int) -> tupl
         return np.nan, _NO_LEVEL
     if level.index[nearest] in level.attrs["impossible"]:
         return np.nan, "impossible level"
+    if level.index[nearest] in level.attrs["contradicting"]:
+        return np.nan, "contradicting levels"
     return float(level.iloc[nearest]), None
 
 

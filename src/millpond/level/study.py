@@ -1,13 +1,13 @@
 """The level study's archived runs: a real reservoir, and the twins of the study's four."""
 
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GroupKFold
 
 from millpond import datasets
 from millpond.experiment import run_grid
@@ -36,7 +36,10 @@ NETWORKS = {NETWORK: None, "network with CAM": "channel", "network with CSAM": "
 BASELINES = ("mean level", "area-level curve", "ridge on band statistics", "random forest on band statistics")
 
 COARSER = 4
-"""Pixels along an edge that are averaged for Itoiz: 40 m, so that a network trains in a minute."""
+"""Pixels along an edge that are averaged for networks on Itoiz: 40 m, so that one trains in a minute."""
+
+FOLDS = ("random", "months")
+"""How dates are dealt into five folds: one by one, or whole blocks of 30 days."""
 
 SETTINGS = {
     "quick": {"max_epochs": 3, "batch_size": 16},
@@ -101,7 +104,12 @@ def _grids(profile: str) -> dict[str, tuple]:
     return {
         "itoiz_baselines": (
             score_itoiz,
-            [{"model": model} for model in BASELINES],
+            [
+                {"model": model, "folds": folds, "coarser": coarser}
+                for model in BASELINES
+                for folds in FOLDS
+                for coarser in (1, COARSER)
+            ],
             20,
             "Baselines on Itoiz, pooled folds",
         ),
@@ -113,7 +121,7 @@ def _grids(profile: str) -> dict[str, tuple]:
         ),
         "itoiz": (
             score_itoiz,
-            [{"model": model} | settings for model in NETWORKS],
+            [{"model": model, "folds": folds} | settings for model in NETWORKS for folds in FOLDS],
             5,
             "Networks on Itoiz, pooled folds",
         ),
@@ -137,20 +145,22 @@ def _grids(profile: str) -> dict[str, tuple]:
     }
 
 
-@cache
-def itoiz() -> Scenes:
-    """The scenes of Itoiz that can be used, at 40 m."""
-    return read_scenes(datasets.path("itoiz")).coarse(COARSER)
+@lru_cache(maxsize=2)
+def itoiz(coarser: int) -> Scenes:
+    """The scenes of Itoiz that can be used, with so many pixels averaged along each edge."""
+    return read_scenes(datasets.path("itoiz")).coarse(coarser)
 
 
-@cache
+@lru_cache(maxsize=8)
 def twin(reservoir: str, sensor: str, seed: int) -> Scenes:
     """A twin of one of the study's reservoirs; each seed is another weather."""
     return simulate(CHARACTERS[reservoir], sensor, random_state=seed)
 
 
-def score_itoiz(model: str, seed: int, profile: str = "full") -> list[dict]:
-    """Cross-validate on Itoiz in five random folds, and pool what each says of its own.
+def score_itoiz(
+    model: str, seed: int, *, folds: str = "random", coarser: int = COARSER, profile: str = "full"
+) -> list[dict]:
+    """Cross-validate on Itoiz in five folds, and pool what each says of its own.
 
     Parameters
     ----------
@@ -158,6 +168,9 @@ def score_itoiz(model: str, seed: int, profile: str = "full") -> list[dict]:
         One of `BASELINES` or `NETWORKS`.
     seed : int
         Of the folds and the model.
+    folds : str
+        One of `FOLDS`.
+    coarser : int
     profile : str
 
     Returns
@@ -165,9 +178,11 @@ def score_itoiz(model: str, seed: int, profile: str = "full") -> list[dict]:
     list of dict
         A row a date: `date`, `level_m`, `estimate_m`, `fold`; on the last `train_r2`, the lowest over the folds.
     """
-    scenes = itoiz()
+    scenes = itoiz(coarser)
+    blocks = np.arange(len(scenes)) if folds == "random" else (scenes.dates - scenes.dates.min()).days // 30
+    splits = GroupKFold(5, shuffle=True, random_state=seed).split(scenes.images, groups=blocks)
     estimate_m, fold_of, train_r2 = np.empty(len(scenes)), np.empty(len(scenes), int), []
-    for fold, (train, test) in enumerate(KFold(5, shuffle=True, random_state=seed).split(scenes.images)):
+    for fold, (train, test) in enumerate(splits):
         fitted = clone(unfitted(model, scenes, seed, profile)).fit(scenes.images[train], scenes.level_m[train])
         estimate_m[test], fold_of[test] = fitted.predict(scenes.images[test]), fold
         train_r2.append(r2_score(scenes.level_m[train], fitted.predict(scenes.images[train])))
