@@ -28,12 +28,26 @@ def test_the_curve_never_falls():
 def test_radar_sees_water_where_it_is_dark():
     images = np.full((2, 2, 12, 20), -12.0)
     images[1, 1, :, :8] = -30
-    model = AreaLevelRegressor(("VV", "VH"), pixel_area_km2=1.0)
-    assert model.area_km2(images).tolist() == [0, 12 * 8]  # 3 of 5 columns dark: -22.8 dB; 2 of 5: -19.2
-    images[1, 1, 6, 3] = -12  # a pixel of speckle
-    assert model.area_km2(images).tolist() == [0, 12 * 8]
+    model = AreaLevelRegressor(("VV", "VH"), pixel_area_km2=1.0, threshold=-17.0)
+    assert model.area_km2(images).tolist() == [
+        0,
+        12 * 7,
+    ]  # a fifth of -12 dB beside four of -30 is -18.9 dB, two are -16
+    images[1, 1, 6, 1] = -12  # a pixel of speckle
+    assert model.area_km2(images).tolist()[1] > 12 * 7 - 30
     with pytest.raises(LevelError, match="bands VV found, B03 and B08, or VH, expected to tell water"):
         AreaLevelRegressor(("VV",)).fit(images[:, :1], [1, 2])
+
+
+def test_the_threshold_of_backscatter_is_the_one_that_goes_with_the_levels():
+    rng = np.random.default_rng(0)
+    cols = rng.integers(4, 16, 30)
+    mud = np.arange(20) < 16  # dark too, wherever there was water once
+    water = np.arange(20) < cols[:, None, None]
+    vh = np.where(water, -23.5, np.where(mud, -18.0, -12.0)) + rng.normal(0, 0.3, (30, 12, 20))
+    model = AreaLevelRegressor(("VV", "VH")).fit(np.stack([vh, vh], axis=1), 500.0 + cols)
+    assert -23.5 < model.threshold_ < -18.0
+    assert model.score(np.stack([vh, vh], axis=1), 500.0 + cols) > 0.95
 
 
 def test_statistics_of_a_band_by_hand():

@@ -58,8 +58,8 @@ def test_a_clean_reservoirs_area_tells_its_level():
     seen = AreaLevelRegressor(scenes.bands).area_km2(scenes.images)
     clear = ~scenes.cloudy.any(axis=(1, 2))
     assert clear.sum() > 30
-    assert np.corrcoef(true[clear], seen[clear])[0, 1] > 0.98
-    assert seen[clear].mean() == pytest.approx(true[clear].mean(), rel=0.15)
+    assert np.median(seen[clear] / true[clear]) == pytest.approx(1, abs=0.05)
+    assert (np.abs(seen / true - 1)[clear] < 0.1).mean() > 0.7  # the others are in shadow of clouds or mountains
 
 
 def test_radar_sees_water_dark_in_decibels():
@@ -68,12 +68,12 @@ def test_radar_sees_water_dark_in_decibels():
     inner = ground.waterline_m[3:-3, 3:-3]
     always = inner.reshape(64, 3, 64, 3).max(axis=(1, 3)) < ground.full_m - CLEAN.range_m
     never = inner.reshape(64, 3, 64, 3).min(axis=(1, 3)) > ground.full_m
-    for band, contrast in (("VV", 4), ("VH", 6)):
+    for band, contrast in (("VV", 4), ("VH", 3)):
         values = scenes.band(band)
         assert values[:, never].mean() - values[:, always].mean() > contrast
     assert scenes.bands == ("VV", "VH")
     # speckle of 4.4 looks, in decibels
-    assert scenes.band("VH")[:, always].std(axis=1).mean() == pytest.approx(4.34 / np.sqrt(4.4), rel=0.2)
+    assert scenes.band("VH")[:, always].std(axis=1).mean() == pytest.approx(4.34 / np.sqrt(4.4), rel=0.25)
 
 
 def test_seeds_change_weather_and_never_the_land():
@@ -88,7 +88,9 @@ def test_ice_gaps_and_clouds_are_where_they_were_put():
     frozen = simulate(replace(CLEAN, freezes=True), n=200)
     middle = frozen.images[:, 1, 28:36, 28:36].mean(axis=(1, 2))
     winter = np.isin(frozen.dates.month, (12, 1, 2, 3))
-    assert middle[winter].min() > 0.2 > np.median(middle[~winter])
+    assert middle[winter].min() > 0.1 > np.median(middle[~winter])
+    gauge = simulate(replace(CLEAN, freezes=True, gauge_freezes=True), n=100)
+    assert not gauge.dates.month.isin([12, 1, 2, 3]).any()
     gap = simulate(replace(CLEAN, gap=(2018, 2020)), n=100)
     assert not gap.dates.year.isin([2018, 2019, 2020]).any()
     assert 0 < frozen.cloudy.mean() < 0.1
@@ -116,3 +118,11 @@ def test_levels_are_those_of_the_day():
     pd.testing.assert_series_equal(
         pd.Series(scenes.level_m, scenes.dates), days[scenes.dates], check_names=False, check_freq=False
     )
+
+
+def test_shadows_and_thin_clouds_change_what_looks_like_water():
+    spoiled = simulate(replace(CLEAN, undetected_cloud=1.0), n=100)
+    ground = valley(CLEAN)
+    true = ground.area_km2(spoiled.level_m - CLEAN.base_m + ground.full_m)
+    seen = AreaLevelRegressor(spoiled.bands).area_km2(spoiled.images)
+    assert (np.abs(seen - true) > 0.05 * true).mean() > 0.05

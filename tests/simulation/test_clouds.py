@@ -1,6 +1,7 @@
 import numpy as np
 
-from millpond.simulation.clouds import CLOUD_REFLECTANCE, SHADOW_TAKES, cloud, haze, seen_through
+from millpond.simulation.clouds import CLOUD_REFLECTANCE, cloud, covered, haze, shaded
+from millpond.simulation.illumination import Sun
 
 
 def test_a_cloud_covers_about_its_share():
@@ -10,13 +11,19 @@ def test_a_cloud_covers_about_its_share():
     assert abs((opacity > 0).mean() - 0.2) < 0.01
 
 
-def test_a_thick_cloud_hides_the_ground_and_darkens_it_elsewhere():
+def test_a_thick_cloud_hides_the_ground():
     opacity = np.zeros((6, 6))
     opacity[4, 4] = 1
-    seen = seen_through(np.full((2, 6, 6), 0.1), opacity, (-2, -3))
+    seen = covered(np.full((2, 6, 6), 0.1), opacity)
     assert seen[0, 4, 4] == CLOUD_REFLECTANCE
-    np.testing.assert_allclose(seen[1, 2, 1], 0.1 * (1 - SHADOW_TAKES))
-    assert np.isclose(seen, 0.1).sum() == 2 * 34
+    assert (seen == 0.1).sum() == 2 * 35
+
+
+def test_in_its_shadow_the_light_of_the_sky_stays():
+    shadow = np.array([[0.0, 1.0]])
+    seen = shaded(np.full((2, 1, 2), 0.1), shadow, Sun(azimuth_deg=135.0, elevation_deg=45.0), ("B02", "B08"))
+    assert seen[:, 0, 0].tolist() == [0.1, 0.1]
+    assert 0 < seen[1, 0, 1] < seen[0, 0, 1] < 0.05  # bluish
 
 
 def test_haze_is_blue():

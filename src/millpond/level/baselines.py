@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
+from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestRegressor
@@ -14,6 +15,8 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from millpond.level.errors import LevelError
+
+VH_THRESHOLDS_DB = np.arange(-26.0, -14.0, 0.5)
 
 SPECKLE_PIXELS = 5
 """Edge of the window in which backscatter is averaged."""
@@ -36,10 +39,11 @@ class AreaLevelRegressor(RegressorMixin, BaseEstimator):
         Of the images, in order; B03 and B08, or VH, among them.
     pixel_area_km2 : float
     threshold : float, optional
-        By default 0 for NDWI and -21 dB for VH.
+        By default 0 for NDWI; for VH the one of `VH_THRESHOLDS_DB` whose areas go best with the levels of the training.
 
     Attributes
     ----------
+    threshold_ : float
     curve_ : sklearn.isotonic.IsotonicRegression
         From km2 to metres.
     """
@@ -62,11 +66,9 @@ class AreaLevelRegressor(RegressorMixin, BaseEstimator):
         X = np.asarray(X)
         if {"B03", "B08"} <= set(self.bands):
             green, infrared = (X[:, list(self.bands).index(band)] for band in ("B03", "B08"))
-            threshold = 0.0 if self.threshold is None else self.threshold
-            return green - infrared > threshold * (green + infrared)
+            return green - infrared > (self.threshold or 0.0) * (green + infrared)
         if "VH" in self.bands:
-            calm = ndimage.uniform_filter(X[:, list(self.bands).index("VH")], (0, SPECKLE_PIXELS, SPECKLE_PIXELS))
-            return calm < (-21.0 if self.threshold is None else self.threshold)
+            return self._calm_db(X) < getattr(self, "threshold_", self.threshold or VH_THRESHOLDS_DB.mean())
         raise LevelError(f"bands {', '.join(self.bands)} found, B03 and B08, or VH, expected to tell water.")
 
     def area_km2(self, X) -> np.ndarray:
@@ -75,8 +77,20 @@ class AreaLevelRegressor(RegressorMixin, BaseEstimator):
 
     def fit(self, X, y):
         """X : (n, n_bands, rows, cols) array; y : (n,) levels in metres."""
+        self.threshold_ = self.threshold or 0.0
+        if self.threshold is None and not {"B03", "B08"} <= set(self.bands) and "VH" in self.bands:
+            calm = self._calm_db(np.asarray(X))
+            ranks = rankdata(y)
+            areas = [(calm < threshold).sum(axis=(1, 2)) for threshold in VH_THRESHOLDS_DB]
+            fits = [np.corrcoef(rankdata(area), ranks)[0, 1] if np.ptp(area) else -1.0 for area in areas]
+            self.threshold_ = float(VH_THRESHOLDS_DB[np.argmax(fits)])
         self.curve_ = IsotonicRegression(out_of_bounds="clip").fit(self.area_km2(X), y)
         return self
+
+    def _calm_db(self, X: np.ndarray) -> np.ndarray:
+        """(n, rows, cols) mean backscatter around each pixel, in dB."""
+        power = 10 ** (X[:, list(self.bands).index("VH")] / 10)
+        return 10 * np.log10(ndimage.uniform_filter(power, (0, SPECKLE_PIXELS, SPECKLE_PIXELS)))
 
     def predict(self, X):
         """(n,) levels in metres."""

@@ -192,7 +192,11 @@ class LevelModel:
         }
         if self.model == CURVE:
             content["curves"] = [
-                {"area_km2": m.curve_.X_thresholds_.tolist(), "level_m": m.curve_.y_thresholds_.tolist()}
+                {
+                    "area_km2": m.curve_.X_thresholds_.tolist(),
+                    "level_m": m.curve_.y_thresholds_.tolist(),
+                    "threshold": m.threshold_,
+                }
                 for m in self.fitted
             ]
         else:
@@ -333,6 +337,7 @@ def _pixel_km2(pixel_m: Iterable[float]) -> float:
 def _curve(bands: tuple[str, ...], pixel_m: tuple[float, float], points: dict) -> AreaLevelRegressor:
     """The curve through its points: between them isotonic regression is straight."""
     regressor = AreaLevelRegressor(bands, _pixel_km2(pixel_m))
+    regressor.threshold_ = points["threshold"]
     regressor.curve_ = IsotonicRegression(out_of_bounds="clip").fit(points["area_km2"], points["level_m"])
     return regressor
 

@@ -30,8 +30,9 @@ SUBPIXELS = 3
 """Cells along a pixel in which the water is drawn: shore pixels are mixed."""
 
 FIRST_DAY, LAST_DAY = "2015-07-01", "2022-06-30"
-LATITUDE_DEG, OVERPASS_HOUR = 38.8, 10.5
-"""Of the study's reservoirs, and of Sentinel-2 in solar time."""
+ICE_MONTHS = (12, 1, 2, 3)
+OVERPASS_HOUR = 10.5
+"""Of Sentinel-2, in solar time."""
 
 ROUGHNESS_M = 1.0
 """Standard deviation of the relief that a DEM of 90 m doesn't have, smoothed over 30 m."""
@@ -42,9 +43,9 @@ ATTENUATION_PER_M = {"B03": 0.5, "B04": 0.9, "B08": 4.0}
 TURBID_REFLECTANCE = {"B03": 0.10, "B04": 0.09, "B08": 0.035}
 """Water as turbid as it gets; margins and floods are."""
 
-ICE_REFLECTANCE = {"B03": 0.55, "B04": 0.50, "B08": 0.40}
-SHADOW_OFFSET_PIXELS = (-8, -8)
-"""Where a cloud's shadow lies: to the north-west, since Sentinel-2 passes in the morning."""
+ICE_REFLECTANCE = {"B03": 0.25, "B04": 0.22, "B08": 0.15}
+SNOW_REFLECTANCE = {"B03": 0.80, "B04": 0.80, "B08": 0.75}
+"""On a frozen date, a random share of the ice and of the land is under snow."""
 
 HAZE_DEPTHS = 1.0
 """Mean haze, in optical depths of a clear day; exponentially distributed."""
@@ -80,6 +81,11 @@ class Character:
         Largest displacement of a scene.
     freezes : bool
         Ice from December to March.
+    gauge_freezes : bool
+        No levels while there is ice.
+    inflow_peak : int
+        Day of the year around which most water comes: February where it rains, May where snow melts.
+    latitude_deg : float
     gap : (first year, last year) or None
         Without a gauge.
     base_m : float
@@ -98,6 +104,9 @@ class Character:
     undetected_cloud: float = 0.1
     jitter_pixels: float = 1.0
     freezes: bool = False
+    gauge_freezes: bool = False
+    inflow_peak: int = 50
+    latitude_deg: float = 38.8
     gap: tuple[int, int] | None = None
     base_m: float = 1000.0
 
@@ -112,18 +121,64 @@ CHARACTERS = {
         430,
         vegetation=0.85,
         flooded_vegetation=1.5,
-        base_m=891,
         undetected_cloud=0.15,
+        base_m=891,
     ),
-    "BIL": Character("Buck Island", (57, 261), 12, 4, 380, 430, vegetation=0.3, base_m=1957),
+    "BIL": Character("Buck Island", (57, 261), 12, 4, 380, 430, vegetation=0.3, inflow_peak=140, base_m=1957),
     "GLL": Character(
-        "Gerle Lake", (141, 81), 12, 3, 400, 430, bank_factor=4, vegetation=0.85, flooded_vegetation=1.5, base_m=1595
+        "Gerle Lake",
+        (141, 81),
+        12,
+        3,
+        400,
+        430,
+        bank_factor=4,
+        vegetation=0.85,
+        flooded_vegetation=1.5,
+        inflow_peak=130,
+        base_m=1595,
     ),
     "LYS": Character("Lyons", (30, 129), 30, 20, 420, 430, vegetation=0.5, base_m=1287),
-    "MCR": Character("Mackay Creek", (81, 45), 12, 5, 245, 300, vegetation=0.2, freezes=True, base_m=744),
-    "ARR": Character("Arrow", (87, 261), 20, 10, 245, 300, vegetation=0.6, undetected_cloud=0.2, base_m=520),
+    "MCR": Character(
+        "Mackay Creek",
+        (81, 45),
+        12,
+        5,
+        245,
+        300,
+        vegetation=0.2,
+        freezes=True,
+        gauge_freezes=True,
+        inflow_peak=110,
+        latitude_deg=49.7,
+        base_m=744,
+    ),
+    "ARR": Character(
+        "Arrow",
+        (87, 261),
+        20,
+        10,
+        245,
+        300,
+        vegetation=0.6,
+        undetected_cloud=0.2,
+        inflow_peak=140,
+        latitude_deg=49.7,
+        base_m=520,
+    ),
     "CTR": Character(
-        "Costilla", (51, 126), 30, 15, 92, 92, vegetation=0.3, freezes=True, gap=(2018, 2020), base_m=2865
+        "Costilla",
+        (51, 126),
+        30,
+        15,
+        92,
+        92,
+        vegetation=0.3,
+        freezes=True,
+        inflow_peak=150,
+        latitude_deg=36.9,
+        gap=(2018, 2020),
+        base_m=2865,
     ),
 }
 """The study's reservoirs (its Tables 1 and 2) by what it says of them, with its numbers of scenes where it has any."""
@@ -200,7 +255,11 @@ def daily_level(character: Character, ground: Valley, random_state: int = 0) -> 
     year = dates.year.to_numpy() - dates.year[0]
     wet = rng.lognormal(0, 0.4, year.max() + 1)[year]
     weather = ndimage.gaussian_filter1d(rng.normal(size=len(dates)), 5)
-    inflow = (1 + np.cos(season - 1.0)) ** 2 * wet * np.exp(1.2 * weather / weather.std() - 0.7)
+    inflow = (
+        (1 + np.cos(season - 2 * np.pi * character.inflow_peak / 365)) ** 2
+        * wet
+        * np.exp(1.2 * weather / weather.std() - 0.7)
+    )
     inflow /= inflow.mean()
     demand = 0.4 + 1.2 * np.clip(np.cos(season - 3.6), 0, None) ** 2
     works = (rng.random(year.max() + 1) < 0.25)[year] & (dates.month.to_numpy() == 10)
@@ -235,7 +294,7 @@ def simulate(
     Returns
     -------
     Scenes
-        Levels are exact. `cloudy` is what a mask would say: thin cloud and cloud shadow escape it.
+        Levels are exact. `cloudy` is what a mask would say: thin cloud and the shadows of clouds escape it.
 
     Raises
     ------
@@ -251,6 +310,8 @@ def simulate(
     possible = days.index
     if character.gap:
         possible = possible[(possible.year < character.gap[0]) | (possible.year > character.gap[1])]
+    if character.gauge_freezes:
+        possible = possible[~possible.month.isin(ICE_MONTHS)]
     if n is None:
         n = character.n_optical if optical else character.n_radar
     if not 1 <= n <= len(possible):
@@ -296,7 +357,7 @@ class _Land:
         return wet, rim, np.clip(level_m - self.elevation_m, 0, None)
 
     def frozen(self, date: pd.Timestamp) -> bool:
-        return self.character.freezes and date.month in (12, 1, 2, 3)
+        return self.character.freezes and date.month in ICE_MONTHS
 
     def seen_by_sentinel2(
         self, day: pd.Series, date: pd.Timestamp, rng: np.random.Generator
@@ -317,20 +378,25 @@ class _Land:
             standing = 0.5 * self.vegetated * (depth_m < self.character.flooded_vegetation)
             water = self.green * standing + water * (1 - standing)
         if self.frozen(date):
-            water = np.broadcast_to(np.reshape(list(ICE_REFLECTANCE.values()), (3, 1, 1)), land.shape)
+            snow = np.reshape(list(SNOW_REFLECTANCE.values()), (3, 1, 1))
+            ice = np.reshape(list(ICE_REFLECTANCE.values()), (3, 1, 1))
+            on_ice, on_land = rng.uniform(0, 1), rng.uniform(0, 0.9)
+            water = snow * on_ice + ice * (1 - on_ice) + 0 * land
+            land, bare = (snow * on_land + ground * (1 - on_land) for ground in (land, bare))
         scene = water * wet + bare * rim + land * (1 - wet - rim)
         surface = np.where(wet > 0.5, day["level_m"], self.elevation_m)
-        sun = sun_at(LATITUDE_DEG, date.day_of_year, OVERPASS_HOUR)
+        sun = sun_at(self.character.latitude_deg, date.day_of_year, OVERPASS_HOUR)
+        if rng.random() < 0.3:  # the shadow of a cloud beyond the scene, which no mask finds
+            scene = clouds.shaded(scene, clouds.cloud(wet.shape, rng.uniform(0.02, 0.1), rng), sun, OPTICAL)
         seen, _ = illuminate(scene, surface, PIXEL_M, PIXEL_M, sun, OPTICAL)
         seen = seen + clouds.haze(OPTICAL, rng.exponential(HAZE_DEPTHS))
         cloudy = np.zeros(wet.shape, bool)
-        if rng.random() < 0.3:  # a cloud that the mask finds, and its shadow, which it doesn't
+        if rng.random() < 0.3:  # a cloud that the mask finds
             thick = clouds.cloud(wet.shape, rng.uniform(0.02, 0.1), rng)
             cloudy = thick > 0.3
-            seen = clouds.seen_through(seen, thick, SHADOW_OFFSET_PIXELS)
+            seen = clouds.covered(seen, thick)
         if rng.random() < self.character.undetected_cloud:
-            thin = 0.4 * clouds.cloud(wet.shape, rng.uniform(0.1, 0.5), rng)
-            seen = clouds.seen_through(seen, thin, SHADOW_OFFSET_PIXELS)
+            seen = clouds.covered(seen, 0.4 * clouds.cloud(wet.shape, rng.uniform(0.1, 0.5), rng))
         seen = self._displaced(seen, rng) + rng.normal(0, SENSOR_NOISE, (3, self.size, self.size))
         return np.clip(seen, 0, None), cloudy[1:-1, 1:-1]
 
@@ -351,7 +417,7 @@ class _Land:
             under = water[i] * (1 - standing) + flooded * standing
             scene[i] = under * wet + mud * rim + land * (1 - wet - rim)
         scene = ndimage.gaussian_filter(scene, (0, 0.8, 0.8))  # 20 m by 22 m
-        scene = radar.with_speckle(self._displaced(scene, rng), rng)
+        scene = radar.measured(self._displaced(scene, rng), rng)
         return 10 * np.log10(scene), np.zeros(scene.shape[1:], bool)
 
     def _displaced(self, scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,18 +1,18 @@
-"""Haze and clouds over a scene.
-
-All of it is built in: the shapes are thresholded noise, and a cloud's shadow lies where its sun would put it.
-"""
+"""Haze and clouds over a scene. All of it is built in: shapes are thresholded noise."""
 
 import numpy as np
 from scipy import ndimage
 
-from millpond.simulation.illumination import PATH_REFLECTANCE_PER_DEPTH, WAVELENGTH_UM, optical_depth
+from millpond.simulation.illumination import (
+    PATH_REFLECTANCE_PER_DEPTH,
+    WAVELENGTH_UM,
+    Sun,
+    diffuse_share,
+    optical_depth,
+)
 
 CLOUD_REFLECTANCE = 0.62
 """Of a thick cloud, alike in all bands."""
-
-SHADOW_TAKES = 0.5
-"""Share of the light that the shadow of a thick cloud takes."""
 
 SIZE_PIXELS = 5.0
 """Standard deviation of the smoothing that makes clouds of noise."""
@@ -25,18 +25,26 @@ def cloud(shape: tuple[int, int], share: float, rng: np.random.Generator) -> np.
     return np.clip((field - edge) / (field.std() / 2), 0, 1)
 
 
-def seen_through(reflectance: np.ndarray, opacity: np.ndarray, shadow_offset: tuple[int, int]) -> np.ndarray:
-    """The scene below a cloud and its shadow.
+def shaded(reflectance: np.ndarray, shadow: np.ndarray, sun: Sun, bands: tuple[str, ...]) -> np.ndarray:
+    """The ground in the shadow of clouds: the light of the sun goes, that of the sky stays, and it is bluer.
 
     Parameters
     ----------
     reflectance : (n_bands, rows, cols) array
-    opacity : (rows, cols) array
-    shadow_offset : (rows, cols)
-        Where the shadow lies from its cloud.
+        Before the light of the atmosphere is added.
+    shadow : (rows, cols) array
+        Opacity of the clouds that throw it. A thousand metres high, they stand beyond a small scene.
+    sun : Sun
+    bands : tuple of str
     """
-    shadow = SHADOW_TAKES * ndimage.shift(opacity, shadow_offset, order=0)
-    return reflectance * (1 - shadow) * (1 - opacity) + CLOUD_REFLECTANCE * opacity
+    depth = np.array([optical_depth(WAVELENGTH_UM[band]) for band in bands])
+    from_sun = 1 - diffuse_share(depth, sun.elevation_deg)
+    return reflectance * (1 - shadow * from_sun[:, None, None])
+
+
+def covered(reflectance: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """The scene below clouds: (n_bands, rows, cols)."""
+    return reflectance * (1 - opacity) + CLOUD_REFLECTANCE * opacity
 
 
 def haze(bands: tuple[str, ...], aerosol_depths: float) -> np.ndarray:

@@ -4,6 +4,7 @@ The means are built in; they are within the ranges that C-band radar has over su
 """
 
 import numpy as np
+from scipy import ndimage
 
 from millpond.simulation.illumination import Sun, incidence_cosine
 
@@ -28,8 +29,11 @@ LOOKS = 4.4
 RADAR = Sun(azimuth_deg=260.0, elevation_deg=52.0)
 """Where the radar stands, seen from the ground."""
 
-BRIGHTEST_SLOPE = 16.0
-"""Of slopes in layover, relative to flat ground."""
+SPECKLE_KERNEL = np.outer([0.25, 0.5, 0.25], [0.25, 0.5, 0.25])
+"""How far speckle is alike."""
+
+NOISE_DB = -23.0
+"""What the instrument adds (noise-equivalent backscatter): nothing looks darker."""
 
 
 def power(surface: str) -> np.ndarray:
@@ -38,11 +42,20 @@ def power(surface: str) -> np.ndarray:
 
 
 def slope_brightness(surface_m: np.ndarray, cell_m: float) -> np.ndarray:
-    """(rows, cols) brightness relative to flat ground: slopes towards the radar are brighter, up to layover."""
+    """(rows, cols) brightness relative to flat ground: slopes towards the radar are brighter, those away darker.
+
+    The cosine of the angle of incidence, relative to flat ground's, to the second power. Layover and radar shadow,
+    which displace and hide, are left out.
+    """
     cosine = incidence_cosine(surface_m, cell_m, cell_m, RADAR) / np.sin(np.radians(RADAR.elevation_deg))
-    return np.clip(np.clip(cosine, 0.2, None) ** 4, None, BRIGHTEST_SLOPE)
+    return np.clip(cosine, 0.2, None) ** 2
 
 
-def with_speckle(backscatter: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Multiply by speckle: gamma-distributed, of mean 1 and `LOOKS` looks."""
-    return backscatter * rng.gamma(LOOKS, 1 / LOOKS, backscatter.shape)
+def measured(backscatter: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(n, rows, cols) backscatter with noise and speckle: gamma-distributed, of `LOOKS` looks, and as wide as the
+    resolution, which is about two pixels of 10 m."""
+    noisy = backscatter + 10 ** (NOISE_DB / 10)
+    # Smoothing over two pixels raises the number of looks; drawn with fewer, it has `LOOKS` after it.
+    before = LOOKS * (SPECKLE_KERNEL**2).sum()
+    speckle = rng.gamma(before, 1 / before, noisy.shape)
+    return noisy * ndimage.convolve(speckle, SPECKLE_KERNEL[None], mode="nearest")
