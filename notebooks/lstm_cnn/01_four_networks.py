@@ -43,6 +43,7 @@ from millpond.lstm_cnn.networks import (
 from millpond.lstm_cnn.study import classify_digits
 
 plots.use_style()
+torch.set_num_threads(1)  # networks as small as these are faster so
 ARCHIVE = results_dir() / "lstm_cnn" / "full"
 FOUR = ("lstm-cnn", "cnn-lstm", "lstm", "cnn")
 COLORS = dict(

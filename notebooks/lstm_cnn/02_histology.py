@@ -36,6 +36,7 @@ from millpond.lstm_cnn.datasets import load_digits, split_by_group, split_by_ima
 from millpond.lstm_cnn.study import SPLITS
 
 plots.use_style()
+torch.set_num_threads(1)  # networks as small as these are faster so
 ARCHIVE = results_dir() / "lstm_cnn" / "full"
 COLORS = {"by patch": "#D55E00", "by patient": "#0072B2"}
 table2 = published.load("lstm_cnn_table2_idc").set_index("model")

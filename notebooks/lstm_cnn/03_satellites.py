@@ -21,6 +21,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import torch
 from myst_nb import glue
 
 from millpond import plots
@@ -31,6 +32,7 @@ from millpond.lstm_cnn.patches import LAND_USE, shuffle_pixels
 from millpond.lstm_cnn.study import FOREST
 
 plots.use_style()
+torch.set_num_threads(1)  # networks as small as these are faster so
 ARCHIVE = results_dir() / "lstm_cnn" / "full"
 
 # %% [markdown]
