@@ -178,11 +178,11 @@ plt.close(fig)
 #
 # ## A small trial
 #
-# Before the archive, a trial that you can repeat: scikit-learn's bundled digits of 8 x 8 pixels, 20 epochs, one seed. A fifth of the digits is for the test, a tenth
+# Before the archive, a trial that you can repeat: scikit-learn's bundled digits of 8 x 8 pixels, 12 epochs, one seed. A fifth of the digits is for the test, a tenth
 # of the others for validation.
 
 # %%
-trial = {name: pd.DataFrame(classify_digits("digits", name, seed=0, max_epochs=20)) for name in FOUR}
+trial = {name: pd.DataFrame(classify_digits("digits", name, seed=0, max_epochs=12)) for name in FOUR}
 
 # %% tags=["hide-input", "remove-output"]
 fig, axes = plt.subplots(1, 2, figsize=(7.5, 3.2), sharey=True)
