@@ -94,7 +94,7 @@ def test_the_quick_profile_runs_and_resumes(tmp_path, monkeypatch):
 
 
 def test_every_planned_case_has_the_arguments_of_its_function():
-    for function, cases, n_seeds, _ in study._full_grids().values():
+    for function, cases, n_seeds, _ in study.full_grids().values():
         assert n_seeds >= 1
         for case in cases:
             inspect.signature(function).bind(seed=0, **case)

@@ -57,7 +57,7 @@ def run(
     profile : "quick" or "full"
         `quick` takes the bundled digits and three seeds, `full` MNIST and the histology patches of the data root.
     store : path
-        Folder for the archives: `digits`, or those of `_full_grids`.
+        Folder for the archives: `digits`, or those of `full_grids`.
     workers, scheduler, retry_failed
         As in `millpond.experiment.run_grid`.
 
@@ -80,12 +80,12 @@ def run(
             scheduler=scheduler,
             retry_failed=retry_failed,
         )
-        for name, (function, cases, seeds, what) in (grids if profile == "quick" else _full_grids()).items()
+        for name, (function, cases, seeds, what) in (grids if profile == "quick" else full_grids()).items()
     }
 
 
-def _full_grids() -> dict[str, tuple]:
-    """By archive: function, cases, number of seeds, and what it is, in words; decisions first."""
+def full_grids() -> dict[str, tuple]:
+    """What is planned, by archive: function, cases, number of seeds, and what it is, in words; decisions first."""
     mnist, affine = {"images": "mnist"}, {"augmentation": "affine", "max_epochs": EPOCHS["affine"]}
     on_validation = {"tested": False}
     return {
