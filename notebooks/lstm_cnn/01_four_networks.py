@@ -458,7 +458,7 @@ glue("mcnemar_rounding", f"{max(rounded)}", display=False)
 #
 # ## Equal layers or equal parameters?
 #
-# With layers of equal sizes, a convolution has a fifth of the parameters of the hybrid. So we also scale each network until it has as many. And we add what a reader may have expected under
+# With layers of equal sizes, the networks have very different numbers of parameters. So we also scale each network until it has as many. And we add what a reader may have expected under
 # the name of a CNN: convolutions over the plane of the image (`cnn-2d`), as many parameters again.
 
 # %% tags=["hide-input", "remove-output"]

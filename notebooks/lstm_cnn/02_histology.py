@@ -262,11 +262,11 @@ print(auc_gaps.round(3).to_dict())
 # ````
 #
 # By patch, the mean ROC-AUC is {glue:text}`splits_least` to {glue:text}`splits_most` from that by patient, depending on the network; for the LSTM-CNN {glue:text}`splits_hybrid`, over {glue:text}`tissue_seeds` splits each. Our sample has few patches of
-# each patient. On the whole data set there are twenty-seven times as many, and the gap may be another; we have not tried.
+# each patient. On the whole data set there are many more, and the gap may be another; we have not tried.
 #
 # ## Scores that see through the majority
 #
-# Three of four patches are healthy, so accuracy says little. {numref}`tab-tissue-scores` has scores for unseen patients: {term}`balanced accuracy`, {term}`F1`, and {term}`ROC-AUC`. {cite:t}`cruzroa2014` report
+# Most patches are healthy, so accuracy says little. {numref}`tab-tissue-scores` has scores for unseen patients: {term}`balanced accuracy`, {term}`F1`, and {term}`ROC-AUC`. {cite:t}`cruzroa2014` report
 # {glue:text}`tissue_cited_balanced` and {glue:text}`tissue_cited_f1` for the first two, with 49 patients held out of 162. Both depend on the threshold; so we also give ours at the one with the best balanced accuracy on the validation patients. An interval is that of one
 # test part of about {glue:text}`tissue_patients` patients and {glue:text}`tissue_n` patches, by drawing its patients anew a thousand times; we show the mean of {glue:text}`tissue_seeds` intervals. It leaves out that another training gives another network.
 
@@ -379,7 +379,7 @@ glue("calibration_found", f"{top['found']:.0%}", display=False)
 # ## What this chapter cannot say
 #
 # - Of {glue:text}`tissue_planned` planned runs {glue:text}`tissue_there` are archived so far; intervals over few splits are wide.
-# - It has a sample: a twenty-seventh of the data. More patches of the same patients may help, and may leak, more.
+# - It has a sample of the data. More patches of the same patients may help, and may leak, more.
 # - Ranges over seeds have both, another split and other weights; their test parts overlap.
 # - Which split the study used is not known. It names no patients, so most likely by patch.
 # - The labels are drawn outlines. Some errors are the outline's.

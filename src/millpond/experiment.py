@@ -24,7 +24,7 @@ from tqdm import tqdm
 from millpond.provenance import environment
 from millpond.runs import LAST_COLUMNS, ExperimentError, Store, digest, load_manifest, load_runs
 
-__all__ = ["ExperimentError", "FailedRunsWarning", "load_manifest", "load_runs", "results_dir", "run_grid"]
+__all__ = ["ExperimentError", "FailedRunsWarning", "load_manifest", "load_runs", "results_dir", "run_grid", "run_grids"]
 
 
 class FailedRunsWarning(UserWarning):
@@ -120,6 +120,31 @@ def run_grid(
             stacklevel=2,
         )
     return kept.frame()
+
+
+def run_grids(
+    grids: Mapping[str, tuple[Callable, Sequence[Mapping], int | Sequence[int], str]],
+    store: str | os.PathLike,
+    **options,
+) -> dict[str, pd.DataFrame]:
+    """Run or resume the grids of a study one after the other.
+
+    Parameters
+    ----------
+    grids : mapping
+        By archive, the folder of `store` that it gets: function, cases, seeds, and what it is, in words.
+    store : path
+    **options
+        As in `run_grid`: `workers`, `scheduler`, `retry_failed`.
+
+    Returns
+    -------
+    dict of archive name to DataFrame
+    """
+    return {
+        name: run_grid(function, cases, seeds, Path(store) / name, what=what, **options)
+        for name, (function, cases, seeds, what) in grids.items()
+    }
 
 
 def results_dir() -> Path:

@@ -9,20 +9,21 @@ import contextlib
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save as save_tensors
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.history import History
 from torch import nn
 from tqdm import tqdm
 
+from millpond.augmentation import AUGMENTATIONS
 from millpond.errors import MillpondError
 from millpond.files import replacing
 
@@ -244,3 +245,84 @@ def load_weights(build: Callable[[dict], nn.Module], path: str | Path) -> nn.Mod
             "saved expected. Check the path and the network."
         ) from error
     return module
+
+
+class TorchEstimator(BaseEstimator):
+    """What estimators with a torch network share: one way to train, resume, stop, save and load.
+
+    A subclass has the parameters `augmentation`, `max_epochs`, `batch_size`, `learning_rate`, `weight_decay`,
+    `patience`, `checkpoint`, `device`, `random_state` and `progress`.
+    """
+
+    @property
+    def network_(self) -> nn.Module:
+        return self.net_.module_
+
+    @property
+    def history_(self) -> list[dict]:
+        return [
+            {name: row[name] for name in row if name in ("epoch", "dur") or name.endswith(("_loss", "_acc"))}
+            for row in self.net_.history
+        ]
+
+    def _settings_of_net(self) -> dict:
+        """Arguments of a skorch net, but for what is to be learnt."""
+        callbacks = [Seeds(self.random_state), OneCycle(float(self.learning_rate))]
+        if self.progress:
+            callbacks.append(Bar())
+        return {
+            "optimizer": torch.optim.AdamW,
+            "optimizer__weight_decay": float(self.weight_decay),
+            "lr": float(self.learning_rate),
+            "max_epochs": int(self.max_epochs),
+            "batch_size": int(self.batch_size),
+            "dataset": Batches,
+            "iterator_train__shuffle": True,
+            "iterator_train__collate_fn": self._changed,
+            "iterator_valid__collate_fn": as_batch,
+            "callbacks": callbacks,
+            "callbacks__print_log": None,
+            "device": best_device() if self.device == "auto" else self.device,
+        }
+
+    def _changed(self, batch):
+        X, y = batch
+        return (X if self.augmentation is None else AUGMENTATIONS[self.augmentation](X)), y
+
+    def _train(self, net: NeuralNet, X, y, samples: Sequence[np.ndarray]) -> None:
+        """Train an initialized net, from a checkpoint on if there is one of the same settings and `samples`."""
+        if self.checkpoint is not None:
+            settings = fingerprint(self, *samples)
+            resume(net, self.checkpoint, settings)
+            net.callbacks_.append(("checkpoint", Checkpoint(self.checkpoint, settings)))
+        if self.patience is not None:
+            net.callbacks_.append(("patience", Patience(self.patience)))
+        train(net, X, y)
+        self.net_ = net
+
+    def _load(self, path: str | Path, build: Callable[["TorchEstimator", dict], NeuralNet]) -> None:
+        """Take over saved weights; nothing is changed if they can't be read.
+
+        Parameters
+        ----------
+        path : path
+        build : callable
+            Sets the fitted attributes of an estimator from what was said about the weights, and returns its net.
+        """
+        loaded = clone(self)
+
+        def built(about: dict) -> nn.Module:
+            loaded.net_ = build(loaded, about)
+            return loaded.network_
+
+        with seeded(0):
+            load_weights(built, path)
+        vars(self).update({name: value for name, value in vars(loaded).items() if name.endswith("_")})
+
+
+class MixedPrecision:
+    """For skorch nets: half precision on a GPU; loss and predictions in full precision."""
+
+    def infer(self, x, **fit_params):
+        with torch.autocast("cuda", torch.bfloat16, enabled=str(self.device).startswith("cuda")):
+            return super().infer(x, **fit_params).float()

@@ -27,7 +27,7 @@ from millpond.capacity.samples import (
 )
 from millpond.capacity.scenarios import COMPARED, ON_TRAINING_ERROR, PEEKING, fit_and_estimate, scenarios, scores
 from millpond.capacity.terrain import FlowNetwork
-from millpond.experiment import run_grid
+from millpond.experiment import run_grids
 
 PROFILES = ("quick", "full")
 FEATURES = {
@@ -99,19 +99,7 @@ def run(
     }
     if full:
         grids |= _full_grids()
-    return {
-        name: run_grid(
-            function,
-            cases,
-            seeds,
-            Path(store) / name,
-            what=what,
-            workers=workers,
-            scheduler=scheduler,
-            retry_failed=retry_failed,
-        )
-        for name, (function, cases, seeds, what) in grids.items()
-    }
+    return run_grids(grids, store, workers=workers, scheduler=scheduler, retry_failed=retry_failed)
 
 
 def _full_grids() -> dict[str, tuple]:

@@ -4,38 +4,21 @@ from numbers import Integral
 from pathlib import Path
 
 import numpy as np
-import torch
-from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.base import RegressorMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetRegressor
 from skorch.helper import predefined_split
 from torch import nn
 
-from millpond.augmentation import dihedral
 from millpond.level.errors import LevelError
 from millpond.level.network import LevelNet
-from millpond.training import (
-    Bar,
-    Batches,
-    Checkpoint,
-    OneCycle,
-    Patience,
-    Seeds,
-    as_batch,
-    best_device,
-    fingerprint,
-    load_weights,
-    resume,
-    save_weights,
-    seeded,
-    train,
-)
+from millpond.training import Batches, MixedPrecision, TorchEstimator, save_weights, seeded
 
 _SCALES = ("lowest_m_", "highest_m_", "band_mean_", "band_std_")
 
 
-class LevelRegressor(RegressorMixin, BaseEstimator):
+class LevelRegressor(RegressorMixin, TorchEstimator):
     """Read water levels off images with a ResNet-34, with or without attention.
 
     Levels are scaled to 0..1 by the lowest and the highest of the training, bands to mean 0 and standard deviation 1 by
@@ -136,26 +119,8 @@ class LevelRegressor(RegressorMixin, BaseEstimator):
         self.band_std_ = np.maximum(X.std(axis=(0, 2, 3), dtype=np.float64), 1e-6)
         with seeded(self.random_state):
             net = self._net(predefined_split(Batches(*self._scaled(*held_out))) if held_out else None, len(X))
-            if self.checkpoint is not None:
-                settings = fingerprint(self, X, y, *held_out)
-                resume(net, self.checkpoint, settings)
-                net.callbacks_.append(("checkpoint", Checkpoint(self.checkpoint, settings)))
-            if self.patience is not None:
-                net.callbacks_.append(("patience", Patience(self.patience)))
-            train(net, *self._scaled(X, y))
-        self.net_ = net
+            self._train(net, *self._scaled(X, y), (X, y, *held_out))
         return self
-
-    @property
-    def network_(self) -> LevelNet:
-        return self.net_.module_
-
-    @property
-    def history_(self) -> list[dict]:
-        return [
-            {name: row[name] for name in row if name == "epoch" or name == "dur" or name.endswith("_loss")}
-            for row in self.net_.history
-        ]
 
     def predict(self, X):
         """(n,) levels in metres; in batches, so that memory grows with the images alone."""
@@ -184,18 +149,13 @@ class LevelRegressor(RegressorMixin, BaseEstimator):
         TrainingError
             If the file holds no weights of this network.
         """
-        with seeded(0):
-            loaded = clone(self)
 
-            def build(scales: dict) -> nn.Module:
-                for name in _SCALES:
-                    setattr(loaded, name, np.asarray(scales[name]) if name.startswith("band") else scales[name])
-                loaded.net_ = loaded._net(None)
-                return loaded.network_
+        def build(regressor: LevelRegressor, scales: dict) -> NeuralNetRegressor:
+            for name in _SCALES:
+                setattr(regressor, name, np.asarray(scales[name]) if name.startswith("band") else scales[name])
+            return regressor._net(None)
 
-            load_weights(build, path)
-        for name in (*_SCALES, "net_"):
-            setattr(self, name, getattr(loaded, name))
+        self._load(path, build)
         return self
 
     def _scaled(self, X, y=None):
@@ -224,42 +184,20 @@ class LevelRegressor(RegressorMixin, BaseEstimator):
         if self.patience is not None and not self.validation_size > 0:
             raise LevelError("patience without validation dates found. Give a validation_size above 0.")
 
-    def _changed(self, batch):
-        X, y = batch
-        return (X if self.augmentation is None else dihedral(X)), y
-
     def _net(self, train_split, n_samples: int = 0) -> NeuralNetRegressor:
-        callbacks = [Seeds(self.random_state), OneCycle(float(self.learning_rate))]
-        if self.progress:
-            callbacks.append(Bar())
         net = _Net(
             LevelNet(len(self.band_mean_), self.attention),
             criterion=nn.MSELoss,
-            optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=float(self.weight_decay),
-            lr=float(self.learning_rate),
-            max_epochs=int(self.max_epochs),
-            batch_size=int(self.batch_size),
-            dataset=Batches,
-            iterator_train__shuffle=True,
-            iterator_train__collate_fn=self._changed,
             iterator_train__drop_last=n_samples % int(self.batch_size) == 1,  # nothing can be normalized over one image
-            iterator_valid__collate_fn=as_batch,
             iterator_valid__batch_size=64,
             train_split=train_split,
-            callbacks=callbacks,
-            callbacks__print_log=None,
-            device=best_device() if self.device == "auto" else self.device,
+            **self._settings_of_net(),
         )
         return net.initialize()
 
 
-class _Net(NeuralNetRegressor):
-    """Mixed precision on a GPU."""
-
-    def infer(self, x, **fit_params):
-        with torch.autocast("cuda", torch.bfloat16, enabled=str(self.device).startswith("cuda")):
-            return super().infer(x, **fit_params).float()
+class _Net(MixedPrecision, NeuralNetRegressor):
+    pass
 
 
 def _images(X) -> np.ndarray:

@@ -10,7 +10,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 from sklearn.model_selection import GroupKFold
 
 from millpond import datasets
-from millpond.experiment import run_grid
+from millpond.experiment import run_grids
 from millpond.level.baselines import baselines
 from millpond.level.errors import LevelError
 from millpond.level.network import ATTENTIONS
@@ -62,7 +62,7 @@ def run(
     store : path
         Folder for the archives: `twin`, and beyond `quick` also `itoiz` and `attention`.
     workers, scheduler, retry_failed
-        As in `millpond.experiment.run_grid`.
+        As in `millpond.experiment.run_grids`.
 
     Returns
     -------
@@ -70,19 +70,7 @@ def run(
     """
     if profile not in PROFILES:
         raise LevelError(f"profile {profile!r} found, one of {', '.join(PROFILES)} expected.")
-    return {
-        name: run_grid(
-            function,
-            cases,
-            seeds,
-            Path(store) / name,
-            what=what,
-            workers=workers,
-            scheduler=scheduler,
-            retry_failed=retry_failed,
-        )
-        for name, (function, cases, seeds, what) in _grids(profile).items()
-    }
+    return run_grids(_grids(profile), store, workers=workers, scheduler=scheduler, retry_failed=retry_failed)
 
 
 def _grids(profile: str) -> dict[str, tuple]:

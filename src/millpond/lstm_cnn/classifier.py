@@ -5,8 +5,7 @@ from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
-import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import ClassifierMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
@@ -17,25 +16,10 @@ from torch import nn
 from millpond.augmentation import AUGMENTATIONS
 from millpond.lstm_cnn.errors import ClassificationError
 from millpond.lstm_cnn.networks import Sizes, build_network
-from millpond.training import (
-    Bar,
-    Batches,
-    Checkpoint,
-    OneCycle,
-    Patience,
-    Seeds,
-    as_batch,
-    best_device,
-    fingerprint,
-    load_weights,
-    resume,
-    save_weights,
-    seeded,
-    train,
-)
+from millpond.training import Batches, MixedPrecision, TorchEstimator, save_weights, seeded
 
 
-class SequenceClassifier(ClassifierMixin, BaseEstimator):
+class SequenceClassifier(ClassifierMixin, TorchEstimator):
     """Classify images that are read as a sequence of their rows.
 
     Trained with AdamW, a one-cycle learning rate and cross-entropy; the study names none of these.
@@ -164,26 +148,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         with seeded(self.random_state):
             self.input_shape_ = X.shape[1:]
             net = self._net(predefined_split(Batches(*held_out)) if held_out else None)
-            if self.checkpoint is not None:
-                settings = fingerprint(self, X, target, *held_out)
-                resume(net, self.checkpoint, settings)
-                net.callbacks_.append(("checkpoint", Checkpoint(self.checkpoint, settings)))
-            if self.patience is not None:
-                net.callbacks_.append(("patience", Patience(self.patience)))
-            train(net, X, target)
-        self.net_ = net
+            self._train(net, X, target, (X, target, *held_out))
         return self
-
-    @property
-    def network_(self) -> nn.Module:
-        return self.net_.module_
-
-    @property
-    def history_(self) -> list[dict]:
-        return [
-            {name: row[name] for name in row if name == "epoch" or name == "dur" or name.endswith(("_loss", "_acc"))}
-            for row in self.net_.history
-        ]
 
     def predict_proba(self, X):
         """(n, n_classes) probabilities, in batches: memory doesn't grow with n but for the result."""
@@ -213,42 +179,26 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         TrainingError
             If the file holds no weights of this network.
         """
-        with seeded(0):
-            loaded = clone(self)
 
-            def build(about: dict) -> nn.Module:
-                loaded.classes_, loaded.input_shape_ = np.array(about["classes"]), tuple(about["input_shape"])
-                loaded.net_ = loaded._net(None)
-                return loaded.network_
+        def build(classifier: SequenceClassifier, about: dict) -> NeuralNetClassifier:
+            classifier.classes_, classifier.input_shape_ = np.array(about["classes"]), tuple(about["input_shape"])
+            return classifier._net(None)
 
-            load_weights(build, path)
-        self.classes_, self.input_shape_, self.net_ = loaded.classes_, loaded.input_shape_, loaded.net_
+        self._load(path, build)
         return self
 
     def _net(self, train_split) -> NeuralNetClassifier:
+        settings = self._settings_of_net()
+        accuracy = EpochScoring("accuracy", name="train_acc", on_train=True, lower_is_better=False)
+        settings["callbacks"].append(("train_acc", accuracy))
         sizes = Sizes(self.hidden, self.filters, self.kernel, self.dropout)
-        train_accuracy = EpochScoring("accuracy", name="train_acc", on_train=True, lower_is_better=False)
-        callbacks = [Seeds(self.random_state), OneCycle(float(self.learning_rate)), ("train_acc", train_accuracy)]
-        if self.progress:
-            callbacks.append(Bar())
         net = _Net(
             build_network(self.network, self.input_shape_, len(self.classes_), sizes=sizes, sequence=self.sequence),
             criterion=nn.CrossEntropyLoss,
-            optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=float(self.weight_decay),
-            lr=float(self.learning_rate),
-            max_epochs=int(self.max_epochs),
-            batch_size=int(self.batch_size),
-            dataset=Batches,
-            iterator_train__shuffle=True,
-            iterator_train__collate_fn=self._changed,
-            iterator_valid__collate_fn=as_batch,
             iterator_valid__batch_size=1024,
             train_split=train_split,
             classes=np.arange(len(self.classes_)),
-            callbacks=callbacks,
-            callbacks__print_log=None,
-            device=best_device() if self.device == "auto" else self.device,
+            **settings,
         )
         return net.initialize()
 
@@ -282,17 +232,9 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
                 "patience without a validation part found. Give a validation_size above 0, or validation samples."
             )
 
-    def _changed(self, batch):
-        X, y = batch
-        return (X if self.augmentation is None else AUGMENTATIONS[self.augmentation](X)), y
 
-
-class _Net(NeuralNetClassifier):
-    """Mixed precision on a GPU."""
-
-    def infer(self, x, **fit_params):
-        with torch.autocast("cuda", torch.bfloat16, enabled=str(self.device).startswith("cuda")):
-            return super().infer(x, **fit_params).float()  # loss and probabilities in full precision
+class _Net(MixedPrecision, NeuralNetClassifier):
+    pass
 
 
 def _labelled(X, y) -> tuple[np.ndarray, np.ndarray]:

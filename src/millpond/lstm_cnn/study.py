@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from millpond.experiment import run_grid
+from millpond.experiment import run_grids
 from millpond.lstm_cnn.classifier import SequenceClassifier
 from millpond.lstm_cnn.datasets import (
     LabelledImages,
@@ -69,19 +69,13 @@ def run(
         raise ClassificationError(f"profile {profile!r} found, one of {', '.join(PROFILES)} expected.")
     on_digits = [{"images": "digits", "network": name, "max_epochs": 20} for name in NETWORKS]
     grids = {"digits": (classify_digits, on_digits, 3, "Networks of the study on scikit-learn's digits")}
-    return {
-        name: run_grid(
-            function,
-            cases,
-            seeds,
-            Path(store) / name,
-            what=what,
-            workers=workers,
-            scheduler=scheduler,
-            retry_failed=retry_failed,
-        )
-        for name, (function, cases, seeds, what) in (grids if profile == "quick" else full_grids()).items()
-    }
+    return run_grids(
+        grids if profile == "quick" else full_grids(),
+        store,
+        workers=workers,
+        scheduler=scheduler,
+        retry_failed=retry_failed,
+    )
 
 
 def full_grids() -> dict[str, tuple]:
