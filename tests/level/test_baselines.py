@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
+from sklearn.base import clone
 
-from millpond.level.baselines import AreaLevelRegressor, band_statistics, baselines
+from millpond.level.baselines import (
+    AreaLevelRegressor,
+    CorrectedLevelRegressor,
+    ShoreLevelRegressor,
+    band_statistics,
+    baselines,
+)
 from millpond.level.errors import LevelError
 
 
@@ -48,6 +55,46 @@ def test_the_threshold_of_backscatter_is_the_one_that_goes_with_the_levels():
     model = AreaLevelRegressor(("VV", "VH")).fit(np.stack([vh, vh], axis=1), 500.0 + cols)
     assert -23.5 < model.threshold_ < -18.0
     assert model.score(np.stack([vh, vh], axis=1), 500.0 + cols) > 0.95
+
+
+def test_a_shore_lies_between_those_of_the_training():
+    model = ShoreLevelRegressor().fit(lakes([4, 8, 12]), [500.0, 510.0, 512.0])
+    assert model.zone_[0].tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 8
+    np.testing.assert_allclose(model.predict(lakes([6, 10, 2, 19, 8])), [505, 511, 500, 512, 510], atol=0.02)
+
+
+def test_water_where_none_can_be_is_outvoted():
+    train, levels = lakes(range(4, 17)), 500.0 + np.arange(4, 17)
+    shore, curve = ShoreLevelRegressor().fit(train, levels), AreaLevelRegressor().fit(train, levels)
+    shadow = lakes([8])
+    shadow[0, 1, :, 13:16] = 0.01  # looks like water, on the slope above
+    assert curve.predict(shadow) == pytest.approx(511)
+    assert shore.predict(shadow) == pytest.approx(508, abs=0.02)
+
+
+def test_a_pixel_changes_where_it_contradicts_the_fewest_images():
+    train = lakes([4, 6, 8, 10, 12])
+    train[3, 1, 5, 5] = 0.9  # a cloud on a pixel that is wet from the second image on
+    model = ShoreLevelRegressor().fit(train, [1.0, 2.0, 3.0, 4.0, 5.0])
+    assert model.zone_[5, 5] == 1
+    assert (model.zone_[5, :12] == [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4]).all()
+
+
+def test_a_correction_learns_what_the_first_estimate_leaves():
+    rng = np.random.default_rng(0)
+    cols = rng.integers(4, 16, 40)
+    images = lakes(cols)
+    tint = rng.uniform(0, 1, 40)
+    images[:, 0] += 0.1 * tint[:, None, None]
+    level_m = 500.0 + cols + 2 * tint
+    known = baselines(("B03", "B08"), 1e-4)
+    curve, ridge = known["area-level curve"], known["ridge on band statistics"]
+    both = CorrectedLevelRegressor(curve, ridge).fit(images[:30], level_m[:30])
+    rmse = [
+        np.sqrt(np.mean((m.predict(images[30:]) - level_m[30:]) ** 2))
+        for m in (both, clone(curve).fit(images[:30], level_m[:30]))
+    ]
+    assert rmse[0] < 0.5 * rmse[1]
 
 
 def test_statistics_of_a_band_by_hand():

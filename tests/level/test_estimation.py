@@ -97,6 +97,17 @@ def test_a_saved_curve_estimates_the_same(scenes, curve, tmp_path):
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["model.json"]
 
 
+def test_a_saved_shore_estimates_the_same(scenes, tmp_path):
+    fitted = fit_level_model(scenes, "shore")
+    assert fitted.scores["r2"] > 0.8
+    fitted.save(tmp_path / "model")
+    loaded = LevelModel.load(tmp_path / "model")
+    pd.testing.assert_frame_equal(loaded.estimate(scenes), fitted.estimate(scenes))
+    (tmp_path / "model" / "weights-2.safetensors").write_bytes(b"cut off")
+    with pytest.raises(LevelError, match=r"model\.json: no saved level model found"):
+        LevelModel.load(tmp_path / "model")
+
+
 def test_a_saved_network_estimates_the_same(scenes, tmp_path):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -118,7 +129,12 @@ def test_a_saved_network_estimates_the_same(scenes, tmp_path):
 @pytest.mark.parametrize(
     ("options", "rows", "level_m", "message"),
     [
-        ({"model": "oracle"}, 40, None, "model 'oracle' with attention None found, one of curve, network expected"),
+        (
+            {"model": "oracle"},
+            40,
+            None,
+            "model 'oracle' with attention None found, one of curve, shore, network expected",
+        ),
         ({}, 14, None, "14 usable scenes with a level found, 15 or more expected"),
         ({}, 20, 5.0, "constant or missing levels found"),
         ({}, 20, np.nan, "constant or missing levels found"),

@@ -1,4 +1,5 @@
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,12 +13,17 @@ from millpond.level.errors import LevelError
 from millpond.level.twin import CHARACTERS, simulate
 
 
+def small_twin(name, sensor, seed, without=None):
+    character = replace(CHARACTERS[name], **study.EFFECTS[without] if without else {})
+    return simulate(character, sensor, n=30, size=32, random_state=seed)
+
+
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Few scenes, one epoch, one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    monkeypatch.setattr(study, "twin", lambda name, sensor, seed: simulate(CHARACTERS[name], sensor, n=30, size=32))
+    monkeypatch.setattr(study, "twin", small_twin)
     monkeypatch.setitem(study.SETTINGS, "quick", {"max_epochs": 2, "batch_size": 8})
     yield
     torch.set_num_threads(threads)
@@ -47,7 +53,7 @@ def test_the_quick_profile_runs_and_resumes(tmp_path):
 
 @pytest.mark.parametrize("profile", study.PROFILES)
 def test_every_planned_case_has_the_arguments_of_its_function(profile):
-    for function, cases, n_seeds, _ in study._grids(profile).values():
+    for function, cases, n_seeds, _ in study.grids_of(profile).values():
         assert n_seeds >= 1
         for case in cases:
             inspect.signature(function).bind(seed=0, **case)
@@ -59,7 +65,7 @@ def test_the_papers_settings_are_its_table_3():
     assert (ours["batch_size"], ours["learning_rate"], ours["max_epochs"]) == tuple(
         table[["batch_size", "learning_rate", "epochs"]]
     )
-    assert study._grids("paper")["twin"][2] == 20  # it averages twenty runs
+    assert study.grids_of("paper")["twin"][2] == 20  # it averages twenty runs
 
 
 def test_names_that_are_not_there_are_refused(tmp_path):
@@ -81,3 +87,43 @@ def test_folds_of_itoiz_are_pooled(folds):
     months = pd.to_datetime(rows["date"]).sub(pd.Timestamp(rows["date"].min())).dt.days // 30
     assert (rows["fold"].groupby(months).nunique() == 1).all() == (folds == "months")
     assert rows["train_r2"].iloc[-1] > 0.95
+
+
+def test_depths_of_other_reservoirs_are_borrowed():
+    options = {"target": "BHC", "sources": "BIL+GLL", "model": "ridge on band statistics", "seed": 0}
+    (own,) = study.score_depth(**options)
+    (left_out,) = study.score_depth(**options, own=False)
+    assert (own["n_train"], own["n_test"]) == (24 + 30 + 30, 6)
+    assert (left_out["n_train"], left_out["n_test"]) == (60, 30)
+    depths = study.depth_m("BHC", study.twin("BHC", "sentinel2", 0))
+    assert 0 < depths.min() < depths.max() <= CHARACTERS["BHC"].dam_m
+    assert max(map(int, left_out["levels_cm"].split())) / 100 == pytest.approx(depths.max(), abs=0.01)
+
+
+def test_an_effect_can_be_taken_out():
+    rows = [
+        study.score_twin("GLL", "sentinel2", "random", "area-level curve", 0, without=effect)
+        for effect in (None, "steep banks")
+    ]
+    assert rows[0] != rows[1]
+
+
+def test_errors_of_each_date_are_kept():
+    (row,) = study.score_twin("LYS", "sentinel2", "blocked", "area-level curve", seed=0, n_train=12)
+    errors = np.array(row["errors_cm"].split(), int) / 100
+    assert row["n_train"] == 12
+    assert len(errors) == row["n_test"] == len(row["days"].split())
+    assert np.abs(errors).mean() == pytest.approx(row["mae_m"], abs=0.01)
+
+
+def test_choices_are_made_on_dates_that_no_result_has():
+    row = study.score_choice("half the resolution", seed=0, profile="quick")[-1]
+    assert (row["n_train"], row["n_test"]) == (24, 6)
+    planned = [seeds for _, _, seeds, _ in study.grids_of("paper").values()]
+    assert max(planned) < study.VALIDATION_SEED
+
+
+def test_intervals_are_counted():
+    row = study.score_intervals("LYS", "sentinel2", "random", "curve", seed=0, coverage=0.8)
+    assert row["abstains"] + row["inside"] <= row["n_test"] == 6
+    assert row["width_m"] > 0

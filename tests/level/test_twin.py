@@ -6,7 +6,7 @@ import pytest
 
 from millpond.level.baselines import AreaLevelRegressor
 from millpond.level.errors import LevelError
-from millpond.level.twin import CHARACTERS, Character, daily_level, simulate, valley
+from millpond.level.twin import CHARACTERS, Character, _Land, daily_level, simulate, valley
 
 CLEAN = Character("clean", (57, 261), 12, 4, 60, 60, vegetation=0.3, undetected_cloud=0.0, jitter_pixels=0.0)
 
@@ -118,6 +118,30 @@ def test_levels_are_those_of_the_day():
     pd.testing.assert_series_equal(
         pd.Series(scenes.level_m, scenes.dates), days[scenes.dates], check_names=False, check_freq=False
     )
+
+
+def test_hills_beyond_the_scene_throw_shadows_into_it():
+    ground = valley(CLEAN)
+    wall = ground.surround_m.copy()
+    wall[-20:] += 500  # where the sun stands, 280 m south of the scene
+    land, walled = (_Land(CLEAN, replace(ground, surround_m=m), 64) for m in (ground.surround_m, wall))
+    day = daily_level(CLEAN, ground).loc["2020-12-21"]
+    open_, shaded = (
+        each.seen_by_sentinel2(day, pd.Timestamp("2020-12-21"), np.random.default_rng(0))[0] for each in (land, walled)
+    )
+    assert shaded[:, -20:].mean() < 0.6 * open_[:, -20:].mean()
+
+
+def test_mud_dries():
+    ground = valley(CLEAN)
+    land = _Land(CLEAN, ground, 64)
+    levels = pd.Series({"level_m": ground.full_m - 3, "recent_m": ground.full_m - 1})
+    wet, mud, dry = land.shares(levels)
+    areas = ground.area_km2([ground.full_m - 3, ground.full_m - 1, ground.full_m])
+    np.testing.assert_allclose([part.sum() * 1e-4 for part in (wet, mud, dry)], [areas[0], *np.diff(areas)])
+    days = daily_level(CLEAN, ground)
+    for date in days.index[[13, 500, 900]]:
+        assert days.loc[date, "recent_m"] == days["level_m"][:date].iloc[-14:].max()
 
 
 def test_shadows_and_thin_clouds_change_what_looks_like_water():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from millpond.simulation.radar import LOOKS, measured, power, slope_brightness
+from millpond.simulation.radar import LAYOVER_BRIGHTNESS, LOOKS, layover, measured, power, slope_brightness
 
 
 def test_decibels_become_power():
@@ -14,6 +14,14 @@ def test_slopes_towards_the_radar_are_bright():
     assert slope_brightness(np.zeros((20, 20)), 10.0) == pytest.approx(1)
     assert east > 1.2
     assert west < 0.8
+
+
+def test_slopes_steeper_than_the_wave_front_lay_over():
+    cols = np.mgrid[:20, :20][1]
+    assert layover(10.0 * cols, 10.0).all()  # 45 degrees towards the radar, whose wave front stands at 38
+    assert not layover(7.0 * cols, 10.0).any()  # 35 degrees
+    assert not layover(-10.0 * cols, 10.0).any()  # turned away
+    assert slope_brightness(10.0 * cols, 10.0)[5, 5] == LAYOVER_BRIGHTNESS
 
 
 def test_speckle_has_the_mean_of_what_it_spoils_and_its_looks():

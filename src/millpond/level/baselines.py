@@ -1,15 +1,16 @@
-"""What a hydrologist would try before a network: no image at all, the water's area, and statistics of the bands."""
+"""What a hydrologist would try before a network: no image, the water's area or its place, and band statistics."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
 from scipy.stats import rankdata
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.validation import check_is_fitted
@@ -98,6 +99,79 @@ class AreaLevelRegressor(RegressorMixin, BaseEstimator):
         return self.curve_.predict(self.area_km2(X))
 
 
+class ShoreLevelRegressor(AreaLevelRegressor):
+    """The level whose water would lie where water is seen.
+
+    Each pixel is wet from some level of the training on; the pixels that change between two neighbouring levels are a
+    zone. Of a new image, the zones below the level should be wet and those above dry, and of the zone around it the
+    share that the level has risen through. The estimate is the level whose zones differ least from the seen ones, in
+    pixels. A cloud or a shadow changes the area; but it puts water where none can be at that level, and is outvoted.
+
+    Parameters and attributes are those of `AreaLevelRegressor`; besides, `levels_m_` are the sorted levels of the
+    training and `zone_` (rows, cols) the number of levels that leave a pixel dry.
+    """
+
+    def fit(self, X, y):
+        """X : (n, n_bands, rows, cols) array; y : (n,) levels in metres."""
+        super().fit(X, y)
+        order = np.argsort(y, kind="stable")
+        wet = self.water(X)[order]
+        self.levels_m_, first = np.unique(np.asarray(y, dtype=float)[order], return_index=True)
+        # Contradictions if a pixel were dry at the k lowest images and wet at all others.
+        wrong = np.concatenate([np.zeros((1, *wet.shape[1:]), int), np.cumsum(np.where(wet, 1, -1), axis=0)])
+        wrong = wrong[[*first, len(wet)]]
+        least = wrong == wrong.min(axis=0)
+        lowest, highest = least.argmax(axis=0), len(wrong) - 1 - least[::-1].argmax(axis=0)
+        self.zone_ = (lowest + highest + 1) // 2
+        return self
+
+    def predict(self, X):
+        """(n,) levels in metres, within those of the training."""
+        check_is_fitted(self)
+        n_zones = len(self.levels_m_) + 1
+        n_pixels = np.bincount(self.zone_.ravel(), minlength=n_zones)[1:-1]
+        candidates_m = np.linspace(self.levels_m_[0], self.levels_m_[-1], 1001)
+        steps_m = np.diff(self.levels_m_)
+        risen = np.clip((candidates_m[:, None] - self.levels_m_[:-1]) / steps_m, 0, 1)
+        estimates = []
+        for wet in self.water(X):
+            n_wet = np.bincount(self.zone_[wet], minlength=n_zones)[1:-1]
+            differing = np.abs(n_wet - risen * n_pixels).sum(axis=1)
+            estimates.append(candidates_m[differing <= differing.min() + 1e-9].mean())
+        return np.array(estimates)
+
+
+class CorrectedLevelRegressor(RegressorMixin, BaseEstimator):
+    """A first estimate, and a second model of the same images that learns what the first one leaves.
+
+    Parameters
+    ----------
+    first, correction : regressors of images
+        The correction is fitted to the levels less what the first one says of dates that it wasn't fitted to, in five
+        folds.
+    random_state : int
+        Of the folds.
+    """
+
+    def __init__(self, first, correction, random_state=0):
+        self.first = first
+        self.correction = correction
+        self.random_state = random_state
+
+    def fit(self, X, y):
+        """X : (n, n_bands, rows, cols) array; y : (n,) levels in metres."""
+        folds = KFold(5, shuffle=True, random_state=self.random_state)
+        left_m = np.asarray(y, dtype=float) - cross_val_predict(self.first, X, y, cv=folds)
+        self.first_ = clone(self.first).fit(X, y)
+        self.correction_ = clone(self.correction).fit(X, left_m)
+        return self
+
+    def predict(self, X):
+        """(n,) levels in metres."""
+        check_is_fitted(self)
+        return self.first_.predict(X) + self.correction_.predict(X)
+
+
 def band_statistics(images) -> np.ndarray:
     """(n, n_bands, rows, cols) to (n, 7 n_bands): mean, standard deviation and `PERCENTILES` of each band."""
     pixels = np.asarray(images).reshape(*np.shape(images)[:2], -1)
@@ -111,6 +185,7 @@ def baselines(bands: Sequence[str], pixel_area_km2: float, random_state: int = 0
     return {
         "mean level": DummyRegressor(),
         "area-level curve": AreaLevelRegressor(bands, pixel_area_km2),
+        "shore-level fit": ShoreLevelRegressor(bands, pixel_area_km2),
         "ridge on band statistics": make_pipeline(statistics, StandardScaler(), RidgeCV(np.logspace(-3, 3, 13))),
         "random forest on band statistics": make_pipeline(
             statistics, RandomForestRegressor(300, random_state=random_state)

@@ -13,22 +13,24 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 from sklearn.base import BaseEstimator, clone
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.model_selection import GroupKFold
 
 from millpond.conformal import cv_plus
-from millpond.files import write_text
-from millpond.level.baselines import AreaLevelRegressor
+from millpond.files import replacing, write_text
+from millpond.level.baselines import AreaLevelRegressor, ShoreLevelRegressor
 from millpond.level.errors import LevelError
 from millpond.level.network import ATTENTIONS
 from millpond.level.regressor import LevelRegressor
 from millpond.level.scenes import Scenes
 
-CURVE, NETWORK = "curve", "network"
-MODELS = (CURVE, NETWORK)
-"""The area-level curve (`millpond.level.baselines.AreaLevelRegressor`), and the study's network."""
+CURVE, SHORE, NETWORK = "curve", "shore", "network"
+MODELS = (CURVE, SHORE, NETWORK)
+"""Area-level curve and shore-level fit (both in `millpond.level.baselines`), and the study's network."""
 
 SMALLEST_SCENES = 15
 """Scenes with a level from which a model is fitted."""
@@ -163,7 +165,7 @@ class LevelModel:
             )
 
     def save(self, folder: str | Path) -> None:
-        """Write `model.json`, and for networks a file of weights a fold (safetensors).
+        """Write `model.json`, and for shores and networks a file of arrays a fold (safetensors).
 
         Raises
         ------
@@ -199,6 +201,11 @@ class LevelModel:
                 }
                 for m in self.fitted
             ]
+        elif self.model == SHORE:
+            for fold, m in enumerate(self.fitted):
+                arrays = {"zone": m.zone_, "levels_m": m.levels_m_, "threshold": np.array(m.threshold_)}
+                with replacing(folder / _weights(fold), LevelError) as unfinished:
+                    save_file(arrays, unfinished)
         else:
             content["attention"] = self.fitted[0].attention
             for fold, regressor in enumerate(self.fitted):
@@ -226,6 +233,8 @@ class LevelModel:
             n_folds = int(training["fold"].max()) + 1
             if content["model"] == CURVE:
                 fitted = tuple(_curve(bands, pixel_m, curve) for curve in content["curves"])
+            elif content["model"] == SHORE:
+                fitted = tuple(_shore(bands, pixel_m, Path(folder) / _weights(fold)) for fold in range(n_folds))
             else:
                 fitted = tuple(
                     LevelRegressor(content["attention"]).load(Path(folder) / _weights(fold)) for fold in range(n_folds)
@@ -237,7 +246,7 @@ class LevelModel:
             raise LevelError(
                 f"{path}: {error.strerror}; a folder with a saved model expected. Check the path."
             ) from None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, SafetensorError) as error:
             raise LevelError(f"{path}: no saved level model found ({error}). Fit and save it again.") from None
 
 
@@ -284,11 +293,11 @@ def fit_level_model(
             f"{n_folds} folds of {blocks.nunique()} months with scenes found, 3 folds or more and a month or more for "
             "each expected."
         )
-    unfitted = (
-        AreaLevelRegressor(scenes.bands, _pixel_km2(scenes.pixel_m))
-        if model == CURVE
-        else LevelRegressor(attention, random_state=random_state, **settings)
-    )
+    if model == NETWORK:
+        unfitted = LevelRegressor(attention, random_state=random_state, **settings)
+    else:
+        of_water = {CURVE: AreaLevelRegressor, SHORE: ShoreLevelRegressor}[model]
+        unfitted = of_water(scenes.bands, _pixel_km2(scenes.pixel_m))
     area_km2 = _area_km2(scenes)
     fold = np.empty(len(scenes), int)
     out_of_fold_m = np.empty(len(scenes))
@@ -339,6 +348,14 @@ def _curve(bands: tuple[str, ...], pixel_m: tuple[float, float], points: dict) -
     regressor = AreaLevelRegressor(bands, _pixel_km2(pixel_m))
     regressor.threshold_ = points["threshold"]
     regressor.curve_ = IsotonicRegression(out_of_bounds="clip").fit(points["area_km2"], points["level_m"])
+    return regressor
+
+
+def _shore(bands: tuple[str, ...], pixel_m: tuple[float, float], path: Path) -> ShoreLevelRegressor:
+    arrays = load_file(path)
+    regressor = ShoreLevelRegressor(bands, _pixel_km2(pixel_m))
+    regressor.zone_, regressor.levels_m_ = arrays["zone"], arrays["levels_m"]
+    regressor.threshold_ = float(arrays["threshold"])
     return regressor
 
 

@@ -22,6 +22,8 @@ class LevelNet(nn.Module):
     in_channels : int
         Bands.
     attention : None, "channel" or "channel-spatial"
+    attention_width : int, optional
+        Of the hidden layer of the channel attention; by default as many as bands.
 
     Raises
     ------
@@ -29,14 +31,14 @@ class LevelNet(nn.Module):
         If there is no such attention, or no band.
     """
 
-    def __init__(self, in_channels: int = 3, attention: str | None = None):
+    def __init__(self, in_channels: int = 3, attention: str | None = None, attention_width: int | None = None):
         super().__init__()
         if attention not in ATTENTIONS or in_channels < 1:
             raise LevelError(
                 f"attention={attention!r} for {in_channels} bands found, one of {', '.join(map(str, ATTENTIONS))} and "
                 "one band or more expected."
             )
-        layers = {"channel": ChannelAttention(in_channels)} if attention else {}
+        layers = {"channel": ChannelAttention(in_channels, attention_width)} if attention else {}
         if attention == "channel-spatial":
             layers["spatial"] = SpatialAttention()
         self.attention = nn.Sequential()
@@ -64,12 +66,13 @@ class ChannelAttention(nn.Module):
     """CAM: weigh each band by what its largest and its mean value tell.
 
     The study doesn't state how wide the hidden layer is. A ratio of 16, as for the hundreds of channels within a
-    network, would leave nothing of two or three bands; here it is as wide as there are bands.
+    network, would leave nothing of two or three bands; unless stated it is as wide as there are bands.
     """
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, width: int | None = None):
         super().__init__()
-        self.mlp = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, channels))
+        width = width or channels
+        self.mlp = nn.Sequential(nn.Linear(channels, width), nn.ReLU(), nn.Linear(width, channels))
 
     def weights(self, images: Tensor) -> Tensor:
         """(n, channels, rows, cols) to (n, channels, 1, 1)."""

@@ -16,19 +16,23 @@ from millpond.level.network import LevelNet
 from millpond.training import Batches, MixedPrecision, TorchEstimator, save_weights, seeded
 
 _SCALES = ("lowest_m_", "highest_m_", "band_mean_", "band_std_")
+_LOSSES = {"squared": nn.MSELoss, "absolute": nn.L1Loss}
 
 
 class LevelRegressor(RegressorMixin, TorchEstimator):
     """Read water levels off images with a ResNet-34, with or without attention.
 
     Levels are scaled to 0..1 by the lowest and the highest of the training, bands to mean 0 and standard deviation 1 by
-    all its pixels. Trained with AdamW, a one-cycle learning rate and the squared error. The study states the learning
-    rate, the number of epochs and the batch: `LevelRegressor(max_epochs=1500, batch_size=4, learning_rate=1e-4)`.
+    all its pixels. Trained with AdamW and a one-cycle learning rate, by default on the squared error. The study states
+    the rate, the number of epochs and the batch:
+    `LevelRegressor(max_epochs=1500, batch_size=4, learning_rate=1e-4)`.
 
     Parameters
     ----------
-    attention : None, "channel" or "channel-spatial"
+    attention, attention_width
         As in `millpond.level.network.LevelNet`.
+    loss : str
+        "squared" or "absolute" error of the scaled level.
     augmentation : str, optional
         How training images are changed at random. "dihedral" (`millpond.augmentation.dihedral`) keeps every area and
         every shore; "affine" doesn't, and is refused.
@@ -62,6 +66,8 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
     def __init__(
         self,
         attention=None,
+        attention_width=None,
+        loss="squared",
         augmentation=None,
         max_epochs=40,
         batch_size=8,
@@ -75,6 +81,8 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
         progress=False,
     ):
         self.attention = attention
+        self.attention_width = attention_width
+        self.loss = loss
         self.augmentation = augmentation
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -174,6 +182,8 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
             raise LevelError(f"{len(X)} images in batches of {self.batch_size} found, two or more expected in each.")
         if not (isinstance(self.random_state, Integral) and self.random_state >= 0):
             raise LevelError(f"random_state={self.random_state!r} found, an integer of 0 or more expected.")
+        if self.loss not in _LOSSES:
+            raise LevelError(f"loss={self.loss!r} found, one of {', '.join(_LOSSES)} expected.")
         if self.augmentation not in (None, "dihedral"):
             raise LevelError(f"augmentation={self.augmentation!r} found, None or dihedral expected.")
         if self.augmentation and X.shape[2] != X.shape[3]:
@@ -186,8 +196,8 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
 
     def _net(self, train_split, n_samples: int = 0) -> NeuralNetRegressor:
         net = _Net(
-            LevelNet(len(self.band_mean_), self.attention),
-            criterion=nn.MSELoss,
+            LevelNet(len(self.band_mean_), self.attention, self.attention_width),
+            criterion=_LOSSES[self.loss],
             iterator_train__drop_last=n_samples % int(self.batch_size) == 1,  # nothing can be normalized over one image
             iterator_valid__batch_size=64,
             train_split=train_split,

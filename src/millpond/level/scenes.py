@@ -72,6 +72,16 @@ class Scenes:
     def __len__(self) -> int:
         return len(self.dates)
 
+    def __getitem__(self, chosen) -> "Scenes":
+        """Scenes of some dates: a slice, positions or a mask."""
+        return replace(
+            self,
+            images=self.images[chosen],
+            cloudy=self.cloudy[chosen],
+            dates=self.dates[chosen],
+            level_m=self.level_m[chosen],
+        )
+
     def band(self, name: str) -> np.ndarray:
         """(n_dates, rows, cols) of one band."""
         if name not in self.bands:

@@ -1,5 +1,6 @@
 """The level study's archived runs: a real reservoir, and the twins of the study's four."""
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from sklearn.model_selection import GroupKFold
 
 from millpond import datasets
 from millpond.experiment import run_grids
-from millpond.level.baselines import baselines
+from millpond.level.baselines import CorrectedLevelRegressor, baselines
 from millpond.level.errors import LevelError
-from millpond.level.network import ATTENTIONS
+from millpond.level.estimation import COVERAGE, fit_level_model
 from millpond.level.regressor import LevelRegressor
 from millpond.level.sampling import blocked_split, chronological_split, random_split
 from millpond.level.scenes import Scenes, read_scenes
@@ -24,6 +25,9 @@ PROFILES = ("quick", "full", "paper")
 CALIFORNIA = ("BHC", "BIL", "GLL", "LYS")
 """The study's four, of its Table 4."""
 
+ELSEWHERE = {"MCR": "sentinel2", "ARR": "sentinel2", "CTR": "sentinel1"}
+"""The study's three of its Table 6, with the satellite that it reports."""
+
 SENSORS = ("sentinel2", "sentinel1")
 
 SAMPLINGS = ("random", "chronological", "blocked")
@@ -33,13 +37,70 @@ NETWORK = "network"
 
 NETWORKS = {NETWORK: None, "network with CAM": "channel", "network with CSAM": "channel-spatial"}
 
-BASELINES = ("mean level", "area-level curve", "ridge on band statistics", "random forest on band statistics")
+NETWORKS_BEST = "network with CAM"
+"""The study's best one, which it regionalizes."""
+
+CURVE, SHORE = "area-level curve", "shore-level fit"
+
+CORRECTED_BY_RIDGE, CORRECTED_BY_NETWORK = "curve, then ridge", "curve, then network"
+"""The second learns what the area-level curve leaves."""
+
+BASELINES = (
+    "mean level",
+    "area-level curve",
+    "shore-level fit",
+    "ridge on band statistics",
+    "random forest on band statistics",
+)
 
 COARSER = 4
 """Pixels along an edge that are averaged for networks on Itoiz: 40 m, so that one trains in a minute."""
 
 FOLDS = ("random", "months")
 """How dates are dealt into five folds: one by one, or whole blocks of 30 days."""
+
+EFFECTS = {
+    "flooded vegetation": {"flooded_vegetation": 0.0},
+    "undetected cloud": {"undetected_cloud": 0.0},
+    "displacement": {"jitter_pixels": 0.0},
+    "steep banks": {"bank_factor": 1.0},
+    "ice": {"freezes": False},
+}
+"""What can be taken out of a twin, and how its character then differs."""
+
+REMOVED = (
+    ("BHC", "sentinel2", "undetected cloud"),
+    ("BHC", "sentinel2", "displacement"),
+    ("BHC", "sentinel2", "flooded vegetation"),
+    ("BHC", "sentinel1", "flooded vegetation"),
+    ("GLL", "sentinel2", "steep banks"),
+    ("GLL", "sentinel1", "steep banks"),
+    ("GLL", "sentinel1", "flooded vegetation"),
+    ("CTR", "sentinel1", "ice"),
+)
+"""Reservoir, satellite and effect of the sweep."""
+
+TRAINING_SIZES = (20, 40, 80, 160, 320)
+"""Dates of Lyons that train."""
+
+N_EACH = 150
+"""Dates that train: of each of the other reservoirs where none of the target's do, and of choices."""
+
+CHOICES = {
+    "as chosen": {},
+    "rate of 0.0003": {"learning_rate": 3e-4},
+    "twice the epochs": {"max_epochs": 40},
+    "batches of 4": {"batch_size": 4},
+    "absolute error": {"loss": "absolute"},
+    "turned and mirrored": {"augmentation": "dihedral"},
+    "CAM": {"attention": "channel"},
+    "CAM, hidden layer of 16": {"attention": "channel", "attention_width": 16},
+    "half the resolution": {"coarser": 2},
+}
+"""What is compared where the study is silent; settings of the network, or pixels that are averaged along an edge."""
+
+VALIDATION_SEED = 100
+"""Weather of the choices, from this seed on; no result has it."""
 
 SETTINGS = {
     "quick": {"max_epochs": 3, "batch_size": 16},
@@ -58,9 +119,9 @@ def run(
     ----------
     profile : "quick", "full" or "paper"
         `quick` takes the baselines and one short network on the twin of Lyons; `full` Itoiz, and all of Table 4 with
-        three seeds; `paper` the same with the study's epochs and twenty seeds, for a GPU.
+        three seeds, attention and regionalization; `paper` the same with the study's epochs and twenty seeds, for a GPU.
     store : path
-        Folder for the archives: `twin`, and beyond `quick` also `itoiz` and `attention`.
+        Folder for the archives: `twin`, and beyond `quick` those of `grids_of`.
     workers, scheduler, retry_failed
         As in `millpond.experiment.run_grids`.
 
@@ -70,10 +131,10 @@ def run(
     """
     if profile not in PROFILES:
         raise LevelError(f"profile {profile!r} found, one of {', '.join(PROFILES)} expected.")
-    return run_grids(_grids(profile), store, workers=workers, scheduler=scheduler, retry_failed=retry_failed)
+    return run_grids(grids_of(profile), store, workers=workers, scheduler=scheduler, retry_failed=retry_failed)
 
 
-def _grids(profile: str) -> dict[str, tuple]:
+def grids_of(profile: str) -> dict[str, tuple]:
     """By archive: function, cases, number of seeds, and what it is, in words; short ones first."""
     settings = {"profile": profile}
     if profile == "quick":
@@ -89,12 +150,24 @@ def _grids(profile: str) -> dict[str, tuple]:
         for sensor in SENSORS
         for sampling in SAMPLINGS
     ]
+    elsewhere = [{"reservoir": name, "sensor": sensor, "sampling": "random"} for name, sensor in ELSEWHERE.items()]
+    optical = [{"reservoir": name, "sensor": "sentinel2", "sampling": "random"} for name in CALIFORNIA]
+    removed = [
+        {"reservoir": reservoir, "sensor": sensor, "sampling": "random", "without": effect}
+        for reservoir, sensor, effect in REMOVED
+    ]
+    attentive = [name for name, attention in NETWORKS.items() if attention]
+    borrowing = [{"target": "BHC", "sources": sources} for sources in ("BIL", "BIL+GLL", "BIL+GLL+LYS")]
+    left_out = [
+        {"target": name, "sources": "+".join(other for other in CALIFORNIA if other != name), "own": False}
+        for name in CALIFORNIA
+    ]
     return {
         "itoiz_baselines": (
             score_itoiz,
             [
                 {"model": model, "folds": folds, "coarser": coarser}
-                for model in BASELINES
+                for model in (*BASELINES, CORRECTED_BY_RIDGE)
                 for folds in FOLDS
                 for coarser in (1, COARSER)
             ],
@@ -103,32 +176,87 @@ def _grids(profile: str) -> dict[str, tuple]:
         ),
         "twin_baselines": (
             score_twin,
-            [combination | {"model": model} for combination in combinations for model in BASELINES],
-            n_seeds,
-            "Baselines on the twins of the study's reservoirs",
+            [case | {"model": model} for case in (*combinations, *elsewhere, *removed) for model in BASELINES],
+            max(n_seeds, 10),
+            "Baselines on the twins",
         ),
-        "itoiz": (
-            score_itoiz,
-            [{"model": model, "folds": folds} | settings for model in NETWORKS for folds in FOLDS],
-            5,
-            "Networks on Itoiz, pooled folds",
+        "depth_baselines": (
+            score_depth,
+            [case | {"model": model} for case in (*borrowing, *left_out) for model in BASELINES if model != SHORE],
+            max(n_seeds, 10),
+            "Baselines with depths of other twins",
+        ),
+        "intervals": (
+            score_intervals,
+            [
+                {"reservoir": reservoir, "sensor": sensor, "sampling": sampling, "model": model}
+                for reservoir in CALIFORNIA
+                for sensor in SENSORS
+                for sampling in SAMPLINGS
+                for model in ("curve", "shore")
+            ],
+            max(n_seeds, 10),
+            "What intervals hold, on the twins",
+        ),
+        "choices": (
+            score_choice,
+            [{"choice": choice} | settings for choice in CHOICES],
+            2,
+            "Choices where the study is silent, in a weather that no result has",
         ),
         "twin": (
             score_twin,
-            [combination | {"model": NETWORK} | settings for combination in combinations],
+            [case | {"model": NETWORK} | settings for case in combinations],
             n_seeds,
             "The study's network on the twins of its reservoirs",
         ),
         "attention": (
             score_twin,
-            [
-                {"reservoir": reservoir, "sensor": "sentinel2", "sampling": "random", "model": model} | settings
-                for reservoir in CALIFORNIA
-                for model in NETWORKS
-                if NETWORKS[model] in ATTENTIONS[1:]
-            ],
+            [case | {"model": model} | settings for case in optical for model in attentive],
             n_seeds,
             "Attention on the twins of the study's reservoirs",
+        ),
+        "elsewhere": (
+            score_twin,
+            [case | {"model": model} | settings for case in elsewhere for model in NETWORKS],
+            n_seeds,
+            "Networks on the twins of the study's three reservoirs elsewhere",
+        ),
+        "itoiz": (
+            score_itoiz,
+            [{"model": NETWORK, "folds": folds} | settings for folds in FOLDS]
+            + [{"model": model, "folds": "random"} | settings for model in (*attentive, CORRECTED_BY_NETWORK)],
+            5,
+            "Networks on Itoiz, pooled folds",
+        ),
+        "training_size": (
+            score_twin,
+            [
+                {"reservoir": "LYS", "sensor": "sentinel2", "sampling": "random", "model": model, "n_train": n}
+                | settings
+                for n in TRAINING_SIZES
+                for model in (*BASELINES, NETWORK)
+            ],
+            n_seeds,
+            "How many dates a model needs",
+        ),
+        "removed": (
+            score_twin,
+            [case | {"model": NETWORK} | settings for case in removed],
+            n_seeds,
+            "The network on twins without one of the effects that were built in",
+        ),
+        "regionalization": (
+            score_depth,
+            [case | {"model": NETWORKS_BEST} | settings for case in borrowing],
+            n_seeds,
+            "Depths of other reservoirs added to Brush Creek's",
+        ),
+        "left_out": (
+            score_depth,
+            [case | {"model": NETWORK} | settings for case in left_out],
+            n_seeds,
+            "Depths of a reservoir that no training has seen",
         ),
     }
 
@@ -140,9 +268,10 @@ def itoiz(coarser: int) -> Scenes:
 
 
 @lru_cache(maxsize=8)
-def twin(reservoir: str, sensor: str, seed: int) -> Scenes:
+def twin(reservoir: str, sensor: str, seed: int, without: str | None = None) -> Scenes:
     """A twin of one of the study's reservoirs; each seed is another weather."""
-    return simulate(CHARACTERS[reservoir], sensor, random_state=seed)
+    character = replace(CHARACTERS[reservoir], **EFFECTS[without] if without else {})
+    return simulate(character, sensor, random_state=seed)
 
 
 def score_itoiz(
@@ -182,7 +311,17 @@ def score_itoiz(
     return rows
 
 
-def score_twin(reservoir: str, sensor: str, sampling: str, model: str, seed: int, profile: str = "full") -> list[dict]:
+def score_twin(
+    reservoir: str,
+    sensor: str,
+    sampling: str,
+    model: str,
+    seed: int,
+    *,
+    without: str | None = None,
+    n_train: int | None = None,
+    profile: str = "full",
+) -> list[dict]:
     """Train on four fifths of a twin's scenes, and test on the others.
 
     Parameters
@@ -197,39 +336,163 @@ def score_twin(reservoir: str, sensor: str, sampling: str, model: str, seed: int
         One of `BASELINES` or `NETWORKS`.
     seed : int
         Of weather, split and model.
+    without : str, optional
+        One of `EFFECTS`.
+    n_train : int, optional
+        So many of the training dates, at random; by default all.
     profile : str
 
     Returns
     -------
     list of dict
         For a network, an epoch a row: `epoch`, `steps`, `train_loss`. The last one, or the only one, has `n_train`,
-        `n_test`, `train_r2`, and of the test `r2`, `rmse_m`, `mae_m`, `days_above_1_m` (errors of more than a metre).
+        `n_test`, `train_r2`, and of the test `r2`, `rmse_m`, `mae_m`, `days_above_1_m` (errors of more than a metre)
+        and, of each test date, `levels_cm`, `errors_cm` and `days` since the first scene, joined by blanks.
+    """
+    scenes = twin(reservoir, sensor, seed, without)
+    train, test = _split(scenes, sampling, seed)
+    if n_train is not None:
+        train = np.random.default_rng(seed).permutation(train)[:n_train]
+    fitted = unfitted(model, scenes, seed, profile).fit(scenes.images[train], scenes.level_m[train])
+    rows = _history(fitted, len(train))
+    rows[-1] |= {"n_train": len(train), "train_r2": _r2(fitted, scenes.images[train], scenes.level_m[train])}
+    rows[-1] |= _scores(scenes.level_m[test], fitted.predict(scenes.images[test]))
+    rows[-1]["days"] = " ".join(str(n) for n in (scenes.dates[test] - scenes.dates.min()).days)
+    return rows
+
+
+def score_depth(
+    target: str, sources: str, model: str, seed: int, *, own: bool = True, profile: str = "full"
+) -> list[dict]:
+    """Train on depths of several twins, seen by Sentinel-2, and test on one.
+
+    Parameters
+    ----------
+    target : str
+        One of `millpond.level.twin.CHARACTERS`.
+    sources : str
+        Others, joined by +.
+    model : str
+        One of `BASELINES` or `NETWORKS`.
+    seed : int
+    own : bool
+        Whether the target's training part of the random sampling trains too; it is tested on the rest. Otherwise none
+        of it trains, all of it tests, and of each source `N_EACH` dates train.
+    profile : str
+
+    Returns
+    -------
+    list of dict
+        As of `score_twin`.
+    """
+    scenes = twin(target, "sentinel2", seed)
+    train, test = _split(scenes, "random", seed) if own else (np.array([], int), np.arange(len(scenes)))
+    images, depths_m = [scenes.images[train]], [depth_m(target, scenes)[train]]
+    for name in sources.split("+"):
+        other = twin(name, "sentinel2", seed)
+        taken = np.random.default_rng(seed).permutation(len(other))[: None if own else N_EACH]
+        images.append(other.images[taken])
+        depths_m.append(depth_m(name, other)[taken])
+    images, depths_m = np.concatenate(images), np.concatenate(depths_m)
+    fitted = unfitted(model, scenes, seed, profile).fit(images, depths_m)
+    rows = _history(fitted, len(images))
+    rows[-1] |= {"n_train": len(images), "train_r2": _r2(fitted, images, depths_m)}
+    rows[-1] |= _scores(depth_m(target, scenes)[test], fitted.predict(scenes.images[test]))
+    return rows
+
+
+def depth_m(reservoir: str, scenes: Scenes) -> np.ndarray:
+    """Depth of the water at the dam, which unlike the level has no datum."""
+    character = CHARACTERS[reservoir]
+    return scenes.level_m - character.base_m + character.full_m
+
+
+def score_choice(choice: str, seed: int, *, profile: str = "full") -> list[dict]:
+    """Train on `N_EACH` scenes of Buck Island in a weather of its own, and look at the test part of that weather.
+
+    Parameters
+    ----------
+    choice : str
+        One of `CHOICES`.
+    seed : int
+    profile : str
+
+    Returns
+    -------
+    list of dict
+        As of `score_twin`.
+    """
+    settings = {"random_state": seed} | SETTINGS[profile] | CHOICES[choice]
+    scenes = twin("BIL", "sentinel2", VALIDATION_SEED + seed).coarse(settings.pop("coarser", 1))
+    train, seen = _split(scenes, "random", seed)
+    train = np.random.default_rng(seed).permutation(train)[:N_EACH]
+    fitted = LevelRegressor(**settings).fit(scenes.images[train], scenes.level_m[train])
+    rows = _history(fitted, len(train))
+    rows[-1] |= {"n_train": len(train), "train_r2": _r2(fitted, scenes.images[train], scenes.level_m[train])}
+    rows[-1] |= _scores(scenes.level_m[seen], fitted.predict(scenes.images[seen]))
+    return rows
+
+
+def score_intervals(
+    reservoir: str, sensor: str, sampling: str, model: str, seed: int, coverage: float = COVERAGE
+) -> dict:
+    """Count how many levels of the test part lie in the intervals that were meant to hold so many.
+
+    Returns
+    -------
+    dict
+        `n_test`; `abstains`, how many got no level; `inside`, how many of the others lie in their interval; `width_m`,
+        the median width of an interval; `rmse_m` of those with a level.
     """
     scenes = twin(reservoir, sensor, seed)
-    train, test = {
+    train, test = _split(scenes, sampling, seed)
+    fitted = fit_level_model(scenes[train], model, random_state=seed)
+    estimates = fitted.estimate(scenes[test], coverage)
+    true = scenes.level_m[test]
+    given = (estimates["abstains"] == "").to_numpy()
+    inside = (estimates["low_m"] <= true) & (true <= estimates["high_m"])
+    return {
+        "n_test": len(test),
+        "abstains": int((~given).sum()),
+        "inside": int(inside[given].sum()),
+        "width_m": float((estimates["high_m"] - estimates["low_m"])[given].median()),
+        "rmse_m": float(np.sqrt(np.square(estimates["level_m"] - true)[given].mean())),
+    }
+
+
+def _split(scenes: Scenes, sampling: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    return {
         "random": lambda: random_split(scenes.level_m, random_state=seed),
         "chronological": lambda: chronological_split(scenes.dates),
         "blocked": lambda: blocked_split(scenes.dates, random_state=seed),
     }[sampling]()
-    fitted = unfitted(model, scenes, seed, profile).fit(scenes.images[train], scenes.level_m[train])
-    rows = [{}]
-    if model in NETWORKS:
-        steps = -(-len(train) // fitted.batch_size)
-        rows = [
-            {"epoch": row["epoch"], "steps": row["epoch"] * steps, "train_loss": float(row["train_loss"])}
-            for row in fitted.history_
-        ]
-    true, estimate = scenes.level_m[test], fitted.predict(scenes.images[test])
-    rows[-1] |= {
-        "n_train": len(train),
-        "n_test": len(test),
-        "train_r2": r2_score(scenes.level_m[train], fitted.predict(scenes.images[train])),
+
+
+def _history(fitted, n_train: int) -> list[dict]:
+    if not isinstance(fitted, LevelRegressor):
+        return [{}]
+    steps = -(-n_train // fitted.batch_size)
+    return [
+        {"epoch": row["epoch"], "steps": row["epoch"] * steps, "train_loss": float(row["train_loss"])}
+        for row in fitted.history_
+    ]
+
+
+def _r2(fitted, images: np.ndarray, level_m: np.ndarray) -> float:
+    return r2_score(level_m, fitted.predict(images))
+
+
+def _scores(true: np.ndarray, estimate: np.ndarray) -> dict:
+    errors = estimate - true
+    return {
+        "n_test": len(true),
         "r2": r2_score(true, estimate),
         "rmse_m": root_mean_squared_error(true, estimate),
         "mae_m": mean_absolute_error(true, estimate),
-        "days_above_1_m": int((np.abs(true - estimate) > 1).sum()),
+        "days_above_1_m": int((np.abs(errors) > 1).sum()),
+        "levels_cm": " ".join(f"{100 * level:.0f}" for level in true),
+        "errors_cm": " ".join(f"{100 * error:.0f}" for error in errors),
     }
-    return rows
 
 
 def unfitted(model: str, scenes: Scenes, seed: int, profile: str):
@@ -244,6 +507,10 @@ def unfitted(model: str, scenes: Scenes, seed: int, profile: str):
         return LevelRegressor(NETWORKS[model], random_state=seed, **SETTINGS[profile])
     pixel_area_km2 = scenes.pixel_m[0] * scenes.pixel_m[1] / 1e6
     known = baselines(scenes.bands, pixel_area_km2, seed)
+    ridge = known["ridge on band statistics"]
+    known[CORRECTED_BY_RIDGE] = CorrectedLevelRegressor(known[CURVE], ridge, seed)
+    if model == CORRECTED_BY_NETWORK:
+        return CorrectedLevelRegressor(known[CURVE], unfitted(NETWORK, scenes, seed, profile), seed)
     if model not in known:
         raise LevelError(f"model {model!r} found, one of {', '.join([*known, *NETWORKS])} expected.")
     return known[model]

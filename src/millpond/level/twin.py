@@ -34,6 +34,8 @@ ICE_MONTHS = (12, 1, 2, 3)
 OVERPASS_HOUR = 10.5
 """Of Sentinel-2, in solar time."""
 
+FREEBOARD_M = 1.5
+
 ROUGHNESS_M = 1.0
 """Standard deviation of the relief that a DEM of 90 m doesn't have, smoothed over 30 m."""
 
@@ -51,6 +53,12 @@ HAZE_DEPTHS = 1.0
 """Mean haze, in optical depths of a clear day; exponentially distributed."""
 
 SENSOR_NOISE = 0.002
+
+DRYING_DAYS = 14
+"""So long after the water has left it, the rim is mud: dark, and smooth to a radar. Then it is dry ground."""
+
+SURROUND_PIXELS = 48
+"""Terrain kept around the scene, so that hills beyond its edge throw their shadows into it."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,11 @@ class Character:
     latitude_deg: float = 38.8
     gap: tuple[int, int] | None = None
     base_m: float = 1000.0
+
+    @property
+    def full_m(self) -> float:
+        """The full level above the foot of the dam: its height less the freeboard."""
+        return self.dam_m - FREEBOARD_M
 
 
 CHARACTERS = {
@@ -196,11 +209,14 @@ class Valley:
         The lowest level at which a cell is under water.
     full_m : float
         The full level.
+    surround_m : (n / 3 + 96, n / 3 + 96) array
+        Elevation of the pixels and of `SURROUND_PIXELS` around them.
     """
 
     elevation_m: np.ndarray
     waterline_m: np.ndarray
     full_m: float
+    surround_m: np.ndarray
 
     def area_km2(self, level_m) -> np.ndarray:
         """Area under water at each level, above the foot of the dam."""
@@ -213,20 +229,29 @@ def valley(character: Character, size: int = 64) -> Valley:
     with cbook.get_sample_data("jacksboro_fault_dem.npz") as dem:
         coarse = dem["elevation"].astype(float)
         cell_m = np.array([abs(float(dem["dy"])) * 110_900, abs(float(dem["dx"])) * 111_300 * np.cos(np.radians(36.5))])
+    refined = RectBivariateSpline(*map(np.arange, coarse.shape), coarse)
+
+    def around_dam(n: int, spacing_m: float) -> np.ndarray:
+        rows, cols = (
+            centre + (np.arange(n) - (n - 1) / 2) * spacing_m / width
+            for centre, width in zip(character.site, cell_m, strict=True)
+        )
+        if rows[0] < 0 or cols[0] < 0 or rows[-1] > coarse.shape[0] - 1 or cols[-1] > coarse.shape[1] - 1:
+            raise LevelError(
+                f"a site at {character.site} with {size} pixels found, one inside the DEM expected. Move it."
+            )
+        return refined(rows, cols)
+
     n = (size + 2) * SUBPIXELS
-    rows, cols = (
-        centre + (np.arange(n) - (n - 1) / 2) * PIXEL_M / SUBPIXELS / width
-        for centre, width in zip(character.site, cell_m, strict=True)
-    )
-    if rows[0] < 0 or cols[0] < 0 or rows[-1] > coarse.shape[0] - 1 or cols[-1] > coarse.shape[1] - 1:
-        raise LevelError(f"a site at {character.site} with {size} pixels found, one inside the DEM expected. Move it.")
-    elevation = RectBivariateSpline(*map(np.arange, coarse.shape), coarse)(rows, cols)
+    elevation = around_dam(n, PIXEL_M / SUBPIXELS)
+    surround = around_dam(size + 2 + 2 * SURROUND_PIXELS, PIXEL_M)
     rough = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(n, n)), 30 / PIXEL_M * SUBPIXELS / 2)
     elevation += rough * ROUGHNESS_M / rough.std()
     edge = np.ones((n, n), bool)
     edge[1:-1, 1:-1] = False
-    elevation -= elevation[edge].min()
-    full = character.dam_m - 1.5  # freeboard
+    foot = elevation[edge].min()
+    elevation, surround = elevation - foot, surround - foot
+    full = character.full_m
     elevation = np.where(elevation < full, full - (full - elevation) * character.bank_factor, elevation)
     pool = np.argmin(np.where(edge, elevation, np.inf))
     elevation[edge] = np.maximum(elevation[edge], character.dam_m)  # the wall
@@ -235,7 +260,8 @@ def valley(character: Character, size: int = 64) -> Valley:
     waterline = pyflwdir.dem.fill_depressions(
         elevation.astype(np.float32), idxs_pit=np.array([np.ravel_multi_index(pool, elevation.shape)], np.int32)
     )[0]
-    return Valley(elevation, waterline.astype(float), full)
+    surround[SURROUND_PIXELS:-SURROUND_PIXELS, SURROUND_PIXELS:-SURROUND_PIXELS] = _by_pixel(elevation)
+    return Valley(elevation, waterline.astype(float), full, surround)
 
 
 def daily_level(character: Character, ground: Valley, random_state: int = 0) -> pd.DataFrame:
@@ -247,7 +273,8 @@ def daily_level(character: Character, ground: Valley, random_state: int = 0) -> 
     Returns
     -------
     DataFrame
-        By date: `level_m`, above the foot of the dam; `inflow`, relative to its mean.
+        By date: `level_m`, above the foot of the dam; `recent_m`, the highest level of the last `DRYING_DAYS`;
+        `inflow`, relative to its mean.
     """
     rng = _rng(character, random_state, 1)
     dates = pd.date_range(FIRST_DAY, LAST_DAY, name="date")
@@ -271,7 +298,9 @@ def daily_level(character: Character, ground: Valley, random_state: int = 0) -> 
     for i in range(len(dates)):
         now = np.clip(now + (inflow[i] - demand[i] - 3 * works[i]) / 200, 0, 1)
         held[i] = now
-    return pd.DataFrame({"level_m": np.interp(held, storage, levels), "inflow": inflow}, index=dates)
+    level_m = pd.Series(np.interp(held, storage, levels), dates)
+    recent_m = level_m.rolling(DRYING_DAYS, min_periods=1).max()
+    return pd.DataFrame({"level_m": level_m, "recent_m": recent_m, "inflow": inflow})
 
 
 def simulate(
@@ -350,11 +379,17 @@ class _Land:
         self.green = mean["green space"][:, None, None] * variation
         self.bare = mean["construction"][:, None, None] * variation
 
-    def fractions(self, level_m: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of each pixel: under water, and bare because it is under water at the full level only; and the depth."""
-        wet = _by_pixel(self.ground.waterline_m <= level_m)
-        rim = _by_pixel(self.ground.waterline_m <= self.ground.full_m) - wet
-        return wet, rim, np.clip(level_m - self.elevation_m, 0, None)
+    def shares(self, day: pd.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each pixel: under water, mud, and dry ground that is under water at the full level."""
+        up_to = [_by_pixel(self.ground.waterline_m <= m) for m in (day["level_m"], day["recent_m"], self.ground.full_m)]
+        return up_to[0], up_to[1] - up_to[0], up_to[2] - up_to[1]
+
+    def surface(self, level_m: float, wet: np.ndarray) -> np.ndarray:
+        """Elevation of the land and of the water, with the hills around."""
+        surround = self.ground.surround_m.copy()
+        inner = surround[SURROUND_PIXELS:-SURROUND_PIXELS, SURROUND_PIXELS:-SURROUND_PIXELS]
+        inner[wet > 0.5] = level_m
+        return surround
 
     def frozen(self, date: pd.Timestamp) -> bool:
         return self.character.freezes and date.month in ICE_MONTHS
@@ -362,18 +397,19 @@ class _Land:
     def seen_by_sentinel2(
         self, day: pd.Series, date: pd.Timestamp, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        wet, rim, depth_m = self.fractions(day["level_m"])
+        wet, mud, dry = self.shares(day)
+        depth_m = np.clip(day["level_m"] - self.elevation_m, 0, None)
         season = 2 * np.pi * date.day_of_year / 365
         greenness = self.vegetated * (0.75 + 0.25 * np.cos(season - 2.8))
         land = self.green * greenness + self.bare * (1 - greenness)
-        bare = 0.7 * self.bare  # wet ground is darker
+        wet_ground, dry_ground = 0.7 * self.bare, self.bare
         turbid = np.clip(0.08 * day["inflow"] * rng.lognormal(0, 0.5) + 0.5 * np.exp(-depth_m / 0.7), 0, 1)
         water = np.empty_like(land)
         tint = rng.lognormal(0, 0.2)
         for i, band in enumerate(OPTICAL):
             column = self.water[i] * tint * (1 - turbid) + TURBID_REFLECTANCE[band] * turbid
             through = np.exp(-ATTENUATION_PER_M[band] * depth_m)
-            water[i] = column * (1 - through) + bare[i] * through
+            water[i] = column * (1 - through) + wet_ground[i] * through
         if self.character.flooded_vegetation:
             standing = 0.5 * self.vegetated * (depth_m < self.character.flooded_vegetation)
             water = self.green * standing + water * (1 - standing)
@@ -382,13 +418,16 @@ class _Land:
             ice = np.reshape(list(ICE_REFLECTANCE.values()), (3, 1, 1))
             on_ice, on_land = rng.uniform(0, 1), rng.uniform(0, 0.9)
             water = snow * on_ice + ice * (1 - on_ice) + 0 * land
-            land, bare = (snow * on_land + ground * (1 - on_land) for ground in (land, bare))
-        scene = water * wet + bare * rim + land * (1 - wet - rim)
-        surface = np.where(wet > 0.5, day["level_m"], self.elevation_m)
+            land, wet_ground, dry_ground = (
+                snow * on_land + ground * (1 - on_land) for ground in (land, wet_ground, dry_ground)
+            )
+        scene = water * wet + wet_ground * mud + dry_ground * dry + land * (1 - wet - mud - dry)
         sun = sun_at(self.character.latitude_deg, date.day_of_year, OVERPASS_HOUR)
         if rng.random() < 0.3:  # the shadow of a cloud beyond the scene, which no mask finds
             scene = clouds.shaded(scene, clouds.cloud(wet.shape, rng.uniform(0.02, 0.1), rng), sun, OPTICAL)
-        seen, _ = illuminate(scene, surface, PIXEL_M, PIXEL_M, sun, OPTICAL)
+        around = np.pad(scene, ((0, 0), *[(SURROUND_PIXELS, SURROUND_PIXELS)] * 2))
+        seen, _ = illuminate(around, self.surface(day["level_m"], wet), PIXEL_M, PIXEL_M, sun, OPTICAL)
+        seen = seen[:, SURROUND_PIXELS:-SURROUND_PIXELS, SURROUND_PIXELS:-SURROUND_PIXELS]
         seen = seen + clouds.haze(OPTICAL, rng.exponential(HAZE_DEPTHS))
         cloudy = np.zeros(wet.shape, bool)
         if rng.random() < 0.3:  # a cloud that the mask finds
@@ -403,19 +442,20 @@ class _Land:
     def seen_by_sentinel1(
         self, day: pd.Series, date: pd.Timestamp, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        wet, rim, depth_m = self.fractions(day["level_m"])
+        wet, mud, dry = self.shares(day)
+        depth_m = np.clip(day["level_m"] - self.elevation_m, 0, None)
         wind_db = np.array(radar.WIND_DB) * rng.beta(1, 2)
         water = radar.power("ice") if self.frozen(date) else radar.power("water") * 10 ** (wind_db / 10)
         standing = self.vegetated * (depth_m < self.character.flooded_vegetation)
         steep = radar.slope_brightness(np.where(wet > 0.5, day["level_m"], self.elevation_m), PIXEL_M)
         scene = np.empty((2, *wet.shape))
         for i in range(2):
-            vegetation, bare, mud, flooded = (
+            vegetation, ground, smooth, flooded = (
                 radar.power(name)[i] for name in ("vegetation", "ground", "mud", "flooded vegetation")
             )
-            land = np.where(self.vegetated, vegetation, bare) * steep
+            land = np.where(self.vegetated, vegetation, ground)
             under = water[i] * (1 - standing) + flooded * standing
-            scene[i] = under * wet + mud * rim + land * (1 - wet - rim)
+            scene[i] = under * wet + steep * (smooth * mud + ground * dry + land * (1 - wet - mud - dry))
         scene = ndimage.gaussian_filter(scene, (0, 0.8, 0.8))  # 20 m by 22 m
         scene = radar.measured(self._displaced(scene, rng), rng)
         return 10 * np.log10(scene), np.zeros(scene.shape[1:], bool)

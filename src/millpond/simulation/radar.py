@@ -29,6 +29,9 @@ LOOKS = 4.4
 RADAR = Sun(azimuth_deg=260.0, elevation_deg=52.0)
 """Where the radar stands, seen from the ground."""
 
+LAYOVER_BRIGHTNESS = 4.0
+"""Built in: how much brighter than flat ground a slope looks that is steeper than the radar's wave front."""
+
 SPECKLE_KERNEL = np.outer([0.25, 0.5, 0.25], [0.25, 0.5, 0.25])
 """How far speckle is alike."""
 
@@ -44,11 +47,19 @@ def power(surface: str) -> np.ndarray:
 def slope_brightness(surface_m: np.ndarray, cell_m: float) -> np.ndarray:
     """(rows, cols) brightness relative to flat ground: slopes towards the radar are brighter, those away darker.
 
-    The cosine of the angle of incidence, relative to flat ground's, to the second power. Layover and radar shadow,
-    which displace and hide, are left out.
+    The cosine of the angle of incidence, relative to flat ground's, to the second power; in layover, where the echoes
+    of a whole slope arrive at once, `LAYOVER_BRIGHTNESS`. That layover also displaces, and radar shadow, are left out.
     """
     cosine = incidence_cosine(surface_m, cell_m, cell_m, RADAR) / np.sin(np.radians(RADAR.elevation_deg))
-    return np.clip(cosine, 0.2, None) ** 2
+    return np.where(layover(surface_m, cell_m), LAYOVER_BRIGHTNESS, np.clip(cosine, 0.2, None) ** 2)
+
+
+def layover(surface_m: np.ndarray, cell_m: float) -> np.ndarray:
+    """(rows, cols) bool: where the ground rises away from the radar more steeply than its wave front stands."""
+    to_south, to_east = np.gradient(surface_m.astype(float), cell_m)
+    azimuth, elevation = np.radians(RADAR)
+    rise_away = np.cos(azimuth) * to_south - np.sin(azimuth) * to_east
+    return rise_away > 1 / np.tan(elevation)
 
 
 def measured(backscatter: np.ndarray, rng: np.random.Generator) -> np.ndarray:
