@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
-from shapely import box
+from shapely import Polygon, box
 
 from millpond import datasets
 from millpond.level.errors import LevelError
@@ -24,12 +24,17 @@ def scene(water_cols=30, cloudy=0.0):
     return dn
 
 
-def write(path, dn, names=("B03", "B08", "CLDPRB"), *, transform=TRANSFORM, crs=32630, nodata=None):
+def write(
+    path, dn, names=("B03", "B08", "CLDPRB"), *, transform=TRANSFORM, crs=32630, nodata=None, tags=(), scaling=None
+):
     path.parent.mkdir(parents=True, exist_ok=True)
     profile = {"driver": "GTiff", "count": len(dn), "height": dn.shape[1], "width": dn.shape[2], "dtype": dn.dtype}
     with rasterio.open(path, "w", **profile, crs=crs, transform=transform, nodata=nodata) as file:
         file.write(dn)
         file.descriptions = names
+        file.update_tags(**dict(tags))
+        if scaling is not None:
+            file.scales, file.offsets = zip(*scaling, strict=True)
 
 
 @pytest.fixture
@@ -111,7 +116,8 @@ def test_coarse_images_are_means_of_blocks(reservoir):
 
 @pytest.mark.parametrize(
     ("band", "clear", "cloudy"),
-    [("CLDPRB", 39, 40), ("SCL", 6, 9), ("SCL", 4, 3), ("QA60", 0, 1024), ("QA60", 1, 2048)],
+    [("CLDPRB", 39, 40), ("QA60", 0, 1024), ("QA60", 1, 2048)]
+    + [("SCL", clear, cloudy) for clear, cloudy in ((6, 9), (4, 3), (5, 8), (2, 10), (7, 0), (6, 1), (6, 11))],
 )
 def test_every_kind_of_mask_is_understood(reservoir, band, clear, cloudy):
     dn = scene()
@@ -119,6 +125,108 @@ def test_every_kind_of_mask_is_understood(reservoir, band, clear, cloudy):
         dn[2] = value
         write(reservoir / "sentinel2_l2a" / f"S2_201807{day:02d}.tif", dn, ("B03", "B08", band))
     assert read_scenes(reservoir).dates.day.tolist()[:2] == [1, 4]
+
+
+def test_clouds_matter_where_water_is_often_seen_and_around(reservoir):
+    # water in the first 20 to 30 of 60 columns; with 10 columns of margin, about 40 x 40 pixels matter
+    far, near = scene(water_cols=21), scene(water_cols=30)
+    far[2, :, 45:] = 90  # a quarter of the image, over hills
+    near[2, 10:24, :14] = 90  # 196 pixels: 8 % of the image, 12 % of what matters
+    write(reservoir / "sentinel2_l2a" / "S2_20180701.tif", far)
+    write(reservoir / "sentinel2_l2a" / "S2_20180710.tif", near)
+    scenes = read_scenes(reservoir)
+    assert scenes.dates.day.tolist() == [1, 2, 4, 6, 8, 9]
+    assert scenes.cloudy[0].mean() == 0.25
+    assert scenes.dropped.set_index("date").loc["2018-07-10", "reason"] == "cloudy"
+    assert read_scenes(reservoir, max_cloud=0.13).dates.day[-1] == 10
+
+
+def test_without_a_clear_scene_clouds_matter_everywhere(tmp_path):
+    dn = scene()
+    dn[2, :, 45:] = 90
+    for day in (1, 2):
+        write(tmp_path / "s2" / f"S2_2018070{day}.tif", dn)
+    none = read_scenes(tmp_path, "s2", gauge=None, may_be_empty=True)
+    assert none.dropped["reason"].tolist() == ["cloudy", "cloudy"]
+
+
+def test_beside_the_areas_polygon_clouds_do_not_matter_but_pixels_stay(reservoir):
+    x, y = TRANSFORM.c, TRANSFORM.f  # a triangle from the upper left: to the right along the top, and down
+    outline = Polygon([(x, y), (x + 450, y), (x, y - 390)])
+    gpd.GeoDataFrame(geometry=[outline], crs=32630).to_file(reservoir / "area.gpkg")
+    beside, over = scene(water_cols=21), scene(water_cols=22)
+    beside[2, 28:, 30:] = 90  # the corner opposite
+    over[2, :14, :14] = 90  # 9 % of the rectangle, more of the triangle and its margin
+    write(reservoir / "sentinel2_l2a" / "S2_20180701.tif", beside)
+    write(reservoir / "sentinel2_l2a" / "S2_20180702.tif", over)
+    scenes = read_scenes(reservoir, area=reservoir / "area.gpkg")
+    assert scenes.dates.day.tolist()[:2] == [1, 4]
+    assert scenes.images.shape[2:] == (ROWS, 45 + 10)
+    assert scenes.cloudy[0].mean() == pytest.approx(12 * 25 / (40 * 55))
+    assert scenes.images[0, 1, -1, -1] == pytest.approx(0.25)
+
+
+def dn_and_reflectance(reservoir, dn, **options):
+    write(reservoir / "sentinel2_l2a" / "S2_20180701.tif", dn, **options)
+    return read_scenes(reservoir).images[0, :, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("tags", "added"),
+    [
+        ({}, 0),
+        ({"BOA_ADD_OFFSET": "-1000"}, -1000),
+        ({"BOA_ADD_OFFSET": "0", "PROCESSING_BASELINE": "05.09"}, 0),  # somebody has taken it off
+        ({"RADIO_ADD_OFFSET_B03": "-1000.0"}, -1000),
+        ({"PROCESSING_BASELINE": "03.01"}, 0),
+        ({"PROCESSING_BASELINE": "04.00"}, -1000),
+    ],
+)
+def test_digital_numbers_become_reflectance_by_the_offset_that_the_file_states(reservoir, tags, added):
+    dn = scene(water_cols=21)
+    dn[:2] += np.uint16(-added)
+    assert dn_and_reflectance(reservoir, dn, tags=tags) == pytest.approx([0.08, 0.03])
+
+
+def test_floating_point_and_scaled_files_hold_reflectance(reservoir):
+    dn = scene(water_cols=21)
+    reflectance = dn.astype(np.float32)
+    reflectance[:2] /= 10_000
+    assert dn_and_reflectance(reservoir, reflectance) == pytest.approx([0.08, 0.03])
+    dn[:2] += 1000
+    scaling = [(1e-4, -0.1), (1e-4, -0.1), (1, 0)]
+    assert dn_and_reflectance(reservoir, dn, scaling=scaling) == pytest.approx([0.08, 0.03])
+    assert dn_and_reflectance(reservoir, dn, scaling=scaling, tags={"BOA_ADD_OFFSET": "-1000"})[0] == pytest.approx(
+        0.08
+    )
+
+
+def test_an_offset_that_nobody_states_is_warned_of_if_pixels_show_it(tmp_path):
+    def read(added, tags):
+        for day, more in ((24, 0), (25, added), (26, added)):
+            dn = scene(water_cols=day)
+            dn[:2] += np.uint16(more)
+            write(tmp_path / "s2" / f"S2_202201{day}.tif", dn, tags=tags if more else {})
+        return read_scenes(tmp_path, "s2", gauge=None)
+
+    with pytest.warns(UserWarning, match="s2: in images since 2022-01-25 the darkest digital numbers are 1000 higher"):
+        read(1000, {})
+    assert read(1000, {"BOA_ADD_OFFSET": "-1000"}).images[1, :, 0, 0] == pytest.approx([0.08, 0.03])
+    read(400, {})  # haze; warnings are errors here
+
+
+def test_the_edge_of_a_swath_is_no_data_and_dark_water_is(reservoir):
+    edge, dark, few = scene(water_cols=21), scene(water_cols=22), scene(water_cols=24)
+    edge[:2, :5, :6] = 0  # 30 of 2,400 pixels
+    dark[1, :, :20] = 0  # in one band alone
+    few[:2, :4, :6] = 0  # 24 pixels: shadows
+    for day, dn in ((1, edge), (2, dark), (4, few)):
+        write(reservoir / "sentinel2_l2a" / f"S2_2018070{day}.tif", dn, nodata=0 if day == 2 else None)
+    scenes = read_scenes(reservoir)
+    assert scenes.dropped.set_index("date").loc["2018-07-01", "reason"] == "pixels without data"
+    assert scenes.dates.day.tolist()[:2] == [2, 4]
+    assert scenes.cloudy[1].sum() == 24
+    assert len(read_scenes(reservoir, max_cloud=None).dropped) == 2
 
 
 def test_images_are_cut_to_an_area_and_its_margin(reservoir):
@@ -138,8 +246,8 @@ def test_images_are_cut_to_an_area_and_its_margin(reservoir):
 def test_radar_is_read_in_decibels(reservoir):
     for day in (1, 2):
         backscatter = np.full((2, ROWS, COLS), -20.0 - day, np.float32)
-        backscatter[0, 0, 0] = np.nan if day == 2 else -21
-        write(reservoir / "sentinel1_rtc" / f"S1_2018-07-0{day}.tif", backscatter, ("VV", "VH"))
+        backscatter[0, 0, 0] = -9999 if day == 2 else -21
+        write(reservoir / "sentinel1_rtc" / f"S1_2018-07-0{day}.tif", backscatter, ("VV", "VH"), nodata=-9999)
     scenes = read_scenes(reservoir, "sentinel1_rtc", ("VV", "VH"))
     assert scenes.images[0, 1, 5, 5] == -21
     assert scenes.dropped["reason"].tolist() == ["pixels without data"]
@@ -201,6 +309,18 @@ BAD = {
         LevelError,
         "one of CLDPRB, SCL, QA60 expected to tell clouds. Add it, or pass max_cloud=None",
     ),
+    "digital numbers as floats": (
+        lambda r: write(r / "sentinel2_l2a" / "S2_20180702.tif", scene().astype(np.float32)),
+        {},
+        LevelError,
+        r"S2_20180702\.tif: float32 with a median of 650 found, reflectance from 0 to 1 expected\. Store digital",
+    ),
+    "no offset": (
+        lambda r: write(r / "sentinel2_l2a" / "S2_20180702.tif", scene(), tags={"BOA_ADD_OFFSET": "unknown"}),
+        {},
+        LevelError,
+        r"S2_20180702\.tif: BOA_ADD_OFFSET='unknown' found in the metadata, a number expected\. Correct it",
+    ),
     "unreadable": (broken, {}, RasterError, r"S2_20180702\.tif: no raster found"),
     "all cloudy": (
         lambda r: [write(f, scene(cloudy=1.0)) for f in (r / "sentinel2_l2a").glob("*.tif")],
@@ -243,7 +363,7 @@ def test_itoiz():
     if not datasets.is_present("itoiz"):
         pytest.skip("needs itoiz of the data root (set MILLPOND_DATA)")
     scenes = read_scenes(datasets.path("itoiz"))
-    assert len(scenes) + len(scenes.dropped) == 49
+    assert (len(scenes), len(scenes.dropped)) == (25, 24)
     spoiled = scenes.dropped[scenes.dropped["reason"] == "spoiled"]["date"]
     assert {pd.Timestamp("2018-09-11"), pd.Timestamp("2019-02-08")} <= set(spoiled)
     water = (scenes.band("B03") > scenes.band("B08")).mean(axis=(1, 2))

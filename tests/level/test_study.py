@@ -127,3 +127,13 @@ def test_intervals_are_counted():
     row = study.score_intervals("LYS", "sentinel2", "random", "curve", seed=0, coverage=0.8)
     assert row["abstains"] + row["inside"] <= row["n_test"] == 6
     assert row["width_m"] > 0
+
+
+def test_every_date_of_itoiz_is_listed():
+    if not datasets.is_present("itoiz"):
+        pytest.skip("needs itoiz of the data root (set MILLPOND_DATA)")
+    rows = pd.DataFrame(study.list_itoiz(seed=0))
+    assert len(rows) == 49
+    assert rows["date"].is_monotonic_increasing
+    assert rows.set_index("date").loc[["2018-09-11", "2019-02-08"], "reason"].eq("spoiled").all()
+    assert (rows["reason"] == "used").sum() == len(study.itoiz(1)) == rows["area_km2"].notna().sum()

@@ -12,7 +12,7 @@ Model = Annotated[Path, typer.Option(help="Folder written by `fit`.")]
 Area = Annotated[
     Path | None, typer.Option(help="Polygon of the reservoir, or raster of water occurrence; images are cut to it.")
 ]
-MaxCloud = Annotated[float, typer.Option(min=0, max=1, help="Largest share of cloudy pixels.")]
+MaxCloud = Annotated[float, typer.Option(min=0, max=1, help="Largest cloudy share of the water and its shores.")]
 NoMask = Annotated[bool, typer.Option("--no-mask", help="The images have no band that tells clouds: take all.")]
 Coarser = Annotated[int, typer.Option(min=1, help="Average so many pixels along each edge.")]
 Coverage = Annotated[float, typer.Option(help="Share of levels that intervals should hold.")]

@@ -18,6 +18,18 @@ METRES = {"m": 1.0, "ft": 0.3048}
 FARTHEST_FROM_MEDIAN_M = 10.0
 """A level farther from the median of its month is reported as impossible; most are a digit too many or too few."""
 
+SMALLEST_SPIKE_M = 1.0
+"""Levels that step away by more than this, and back, are impossible too; smaller are floods, gates and rounding."""
+
+SPIKE_IN_STEPS = 10
+"""Or by more than so many of the record's median daily step, where that is more: some reservoirs are never still."""
+
+SPIKE_IN_OTHERS = 1.5
+"""And by more than so many times any other step there: floods rise and ebb over days."""
+
+SPIKE_DAYS = 10
+"""Longest time from the last level before a spike to the first after it."""
+
 _SPELLINGS = {
     "m": "m",
     "masl": "m",
@@ -31,7 +43,13 @@ _SPELLINGS = {
 }
 _RDB_FEET = {"00062", "00065", "62614", "62615", "62616", "63160", "72275", "72292", "72293", "72333"}
 _RDB_METRES = {"30211", "30207", "62617", "62618", "62619", "72335", "72336"}
-_MISSING = re.compile(r"|m|-+|\*+|na|nan|null|none|-999\d(\.0*)?|eqp|ice|rat|dis|mnt|ssn|bkw")
+_MISSING = re.compile(
+    r"|-+|\*+|n/?a|[+-]?nan|null|none"
+    r"|-(9{3,6}|999\d|123456)(\.0*)?"  # CDEC's -9999, -9998 and -9997 (beyond the rating table), USGS's -999999
+    r"|m|brt|art"  # CDEC: missing, below or above the rating table
+    r"|ssn|bkw|ice|pr|rat|nd|eqp|fld|dry|dis|mnt|zfl"  # USGS's status in the place of a value
+)
+_ZONE = re.compile(r"\d{2}:?\d{2}(?::\d{2}(?:\.\d+)?)?\s*(Z|[A-Z]{3,4}|[+-]\d{2}(?::?\d{2})?)$")
 
 
 def read_gauge(path: str | Path, unit: str | None = None) -> pd.Series:
@@ -50,10 +68,11 @@ def read_gauge(path: str | Path, unit: str | None = None) -> pd.Series:
     -------
     Series
         `level_m` by `date`, sorted, one value a day: the mean where there are several. Its `attrs` say what was found:
-        `format`; `unit`; `n_missing`, rows without a level; `n_repeated`, rows of a day that had one already;
-        `contradicting`, days with two levels for one time, more than a centimetre apart; `gaps`, pairs of
-        (last day before, first day after) of more than 31 days; `impossible`, days whose level is farther than
-        `FARTHEST_FROM_MEDIAN_M` from the median of the month around them. Nothing of this is removed.
+        `format`; `unit`; `zones`, those that its times name; `n_missing`, rows without a level; `n_repeated`, rows of a
+        day that had one already; `contradicting`, days with two levels for one time, more than a centimetre apart;
+        `gaps`, pairs of (last day before, first day after) of more than 31 days; `impossible`, days whose level is
+        farther than `FARTHEST_FROM_MEDIAN_M` from the median of the month around them, or that step away from the level
+        before and come back (see Notes). Nothing of this is removed.
 
     Warns
     -----
@@ -68,6 +87,17 @@ def read_gauge(path: str | Path, unit: str | None = None) -> pd.Series:
 
     Notes
     -----
+    A run of levels is a spike if within `SPIKE_DAYS` all of it lies beyond both the level before and the one after by
+    more than `SMALLEST_SPIKE_M`, `SPIKE_IN_STEPS` times the record's median daily step, and `SPIKE_IN_OTHERS` times the
+    steps within it, the one just before it, and what the two sides differ. So a step without return is none, nor is a
+    flood that rises or ebbs over days.
+
+    A day is the one that is written, in the zone that is written: local time in most files, UTC in USGS's CSV of
+    instantaneous values. Satellite images are dated in UTC.
+
+    Rows that CDEC flags with N (error) or ECCC with D (dry) count as rows without a level; other flags are not looked
+    at. In ECCC's, levels are in metres.
+
     CDEC's download and the plain CSV were tested on real records. Of the others none was at hand: they were tested on
     files written after the publishers' descriptions.
     """
@@ -117,16 +147,17 @@ def _daily(path: Path, kind: str, times: list[str], values: list[str], unit: str
     daily = pd.Series(levels, dates, name="level_m").groupby(level=0).mean()
     by_time = pd.Series(levels, [time.strip() for time, _ in rows]).groupby(level=0)
     differing = by_time.max() - by_time.min() > 0.01
-    month = daily.rolling("31D", center=True).median()
+    far = (daily - daily.rolling("31D", center=True).median()).abs() > FARTHEST_FROM_MEDIAN_M
     steps = daily.index.to_series().diff().dt.days
     daily.attrs = {
         "format": kind,
         "unit": unit,
+        "zones": sorted({zone[1] for time, _ in rows if (zone := _ZONE.search(time.strip()))}),
         "n_missing": sum(missing),
         "n_repeated": len(rows) - len(daily),
         "contradicting": sorted({_day(time) for time in differing.index[differing]}),
         "gaps": [(day - pd.Timedelta(days=n), day) for day, n in steps[steps > 31].items()],
-        "impossible": list(daily.index[(daily - month).abs() > FARTHEST_FROM_MEDIAN_M]),
+        "impossible": sorted([*daily.index[far], *_spikes(daily[~far])]),
     }
     for what in ("contradicting", "impossible"):
         if days := daily.attrs[what]:
@@ -136,6 +167,31 @@ def _daily(path: Path, kind: str, times: list[str], values: list[str], unit: str
                 stacklevel=3,
             )
     return daily
+
+
+def _spikes(daily: pd.Series) -> list[pd.Timestamp]:
+    """Days whose levels step away and come back."""
+    days, levels = daily.index, daily.to_numpy()
+    smallest = max(SMALLEST_SPIKE_M, SPIKE_IN_STEPS * np.median(np.abs(np.diff(levels)))) if len(daily) > 2 else np.inf
+    spikes, earlier, before, first = [], 0, 0, 1
+
+    def comes_back(after: int) -> bool:
+        run, sides = levels[first:after], (levels[before], levels[after])
+        away = max(run.min() - max(sides), min(sides) - run.max())
+        others = [abs(sides[1] - sides[0]), abs(levels[before] - levels[earlier]), *np.abs(np.diff(run))]
+        return away > max(smallest, SPIKE_IN_OTHERS * max(others))
+
+    while first < len(levels):
+        after = None
+        if abs(levels[first] - levels[before]) > smallest:
+            end = days.searchsorted(days[before] + pd.Timedelta(days=SPIKE_DAYS), side="right")
+            after = next(filter(comes_back, range(first + 1, end)), None)
+        if after is None:
+            earlier, before, first = before, first, first + 1
+        else:  # what comes after is measured against the level before too: it may be another spike
+            spikes.extend(days[first:after])
+            first = after
+    return spikes
 
 
 def _day(time: str) -> pd.Timestamp:
@@ -154,9 +210,12 @@ def _only(path: Path, what: str, found: set[str]) -> None:
         raise LevelError(f"{path}: {what} {', '.join(sorted(found))} found, a single one expected. Split the file.")
 
 
-def _columns(path: Path, text: str, *names: str, delimiter: str = ",") -> list[list[str]]:
-    """Cells of the columns whose header is one of `names` (of which `|` separates spellings), row by row."""
-    table = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+def _columns(path: Path, text: str, *names: str, flag: str | None = None) -> list[list[str]]:
+    """Cells of the columns whose header is one of `names` (of which `|` separates spellings), row by row.
+
+    The last cell is that of the column `flag`, or empty if there is none.
+    """
+    table = list(csv.reader(io.StringIO(text)))
     header = [cell.strip().lower() for cell in table[0]]
     at = []
     for name in names:
@@ -166,11 +225,12 @@ def _columns(path: Path, text: str, *names: str, delimiter: str = ",") -> list[l
                 f"{path}: columns {', '.join(table[0])} found, one called {name.replace('|', ' or ')} expected."
             )
         at.append(found[0])
+    flagged = header.index(flag) if flag in header else len(header)
     rows = [row for row in table[1:] if any(cell.strip() for cell in row)]
     for number, row in enumerate(rows, start=2):
         if len(row) <= max(at):
             raise LevelError(f"{path}: row {number} is cut off after {len(row)} of {len(header)} cells. Get it again.")
-    return [[row[i] for i in at] for row in rows]
+    return [[*(row[i] for i in at), "".join(row[flagged : flagged + 1]).strip()] for row in rows]
 
 
 def _cdec_download(path: Path, text: str) -> tuple[list, list, set]:
@@ -178,13 +238,17 @@ def _cdec_download(path: Path, text: str) -> tuple[list, list, set]:
     rows = [line.split(",") for line in lines if line.strip()]
     if any(len(row) != 3 for row in rows):
         raise LevelError(f"{path}: rows of other than three cells found, date, time and level expected. Get it again.")
-    return [row[0] for row in rows], [row[2] for row in rows], set(re.findall(r"\(([^)]*)\)", head))
+    zone = head.split(",")[1]
+    times = [f"{date} {time} {zone}" for date, time, _ in rows]
+    return times, [row[2] for row in rows], set(re.findall(r"\(([^)]*)\)", head))
 
 
 def _cdec_csv(path: Path, text: str) -> tuple[list, list, set]:
-    rows = _columns(path, text, "obs date|date time", "value", "units", "station_id", "sensor_number")
+    names = ("obs date|date time", "value", "units", "station_id", "sensor_number")
+    rows = _columns(path, text, *names, flag="data_flag")
     _only(path, "stations and sensors", {f"{row[3]} {row[4]}" for row in rows})
-    return [row[0] for row in rows], [row[1] for row in rows], {row[2] for row in rows if row[2].strip()}
+    values = ["" if row[-1] == "N" else row[1] for row in rows]
+    return [row[0] for row in rows], values, {row[2] for row in rows if row[2].strip()}
 
 
 def _usgs_rdb(path: Path, text: str) -> tuple[list, list, set]:
@@ -204,7 +268,9 @@ def _usgs_rdb(path: Path, text: str) -> tuple[list, list, set]:
     rows = [line.split("\t") for line in lines[2:]]  # below the header, a line says how wide the columns are
     if any(len(row) <= max(at, when) for row in rows):
         raise LevelError(f"{path}: a row that is cut off found, {len(header)} cells expected. Get the file again.")
-    return [row[when] for row in rows], [row[at] for row in rows], {unit}
+    zone = header.index("tz_cd") if "tz_cd" in header else None  # of instantaneous values
+    times = [row[when] if zone is None else f"{row[when]} {row[zone]}" for row in rows]
+    return times, [row[at] for row in rows], {unit}
 
 
 def _usgs_csv(path: Path, text: str) -> tuple[list, list, set]:
@@ -216,10 +282,10 @@ def _usgs_csv(path: Path, text: str) -> tuple[list, list, set]:
 def _eccc_daily(path: Path, text: str) -> tuple[list, list, set]:
     lines = text.splitlines()
     first = next(i for i, line in enumerate(lines) if "PARAM" in line)  # a disclaimer may stand above
-    rows = _columns(path, "\n".join(lines[first:]), "param", "date", "value", "id")
+    rows = _columns(path, "\n".join(lines[first:]), "param", "date", "value", "id", flag="sym")
     levels = [row for row in rows if row[0].strip() == "2"]
     _only(path, "stations", {row[3] for row in levels})
-    return [row[1] for row in levels], [row[2] for row in levels], {"m"}
+    return [row[1] for row in levels], ["" if row[-1] == "D" else row[2] for row in levels], {"m"}
 
 
 def _eccc_real_time(path: Path, text: str) -> tuple[list, list, set]:

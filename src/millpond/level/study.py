@@ -12,7 +12,7 @@ from sklearn.model_selection import GroupKFold
 
 from millpond import datasets
 from millpond.experiment import run_grids
-from millpond.level.baselines import CorrectedLevelRegressor, baselines
+from millpond.level.baselines import AreaLevelRegressor, CorrectedLevelRegressor, baselines
 from millpond.level.errors import LevelError
 from millpond.level.estimation import COVERAGE, fit_level_model
 from millpond.level.regressor import LevelRegressor
@@ -119,7 +119,8 @@ def run(
     ----------
     profile : "quick", "full" or "paper"
         `quick` takes the baselines and one short network on the twin of Lyons; `full` Itoiz, and all of Table 4 with
-        three seeds, attention and regionalization; `paper` the same with the study's epochs and twenty seeds, for a GPU.
+        three seeds, attention and regionalization; `paper` the same with the epochs of the study and twenty seeds, for
+        a GPU.
     store : path
         Folder for the archives: `twin`, and beyond `quick` those of `grids_of`.
     workers, scheduler, retry_failed
@@ -163,6 +164,7 @@ def grids_of(profile: str) -> dict[str, tuple]:
         for name in CALIFORNIA
     ]
     return {
+        "itoiz_scenes": (list_itoiz, [{}], 1, "What became of the dates of Itoiz"),
         "itoiz_baselines": (
             score_itoiz,
             [
@@ -272,6 +274,24 @@ def twin(reservoir: str, sensor: str, seed: int, without: str | None = None) -> 
     """A twin of one of the study's reservoirs; each seed is another weather."""
     character = replace(CHARACTERS[reservoir], **EFFECTS[without] if without else {})
     return simulate(character, sensor, random_state=seed)
+
+
+def list_itoiz(seed: int) -> list[dict]:
+    """A row a date of Itoiz: `date`, `reason` it was dropped for or "used", `level_m`, `area_km2` that looks like water.
+
+    Nothing is random; the seed is not used.
+    """
+    scenes = itoiz(1)
+    area_km2 = AreaLevelRegressor(scenes.bands).area_km2(scenes.images)
+    gauge = read_gauge(datasets.path("itoiz") / "levels.csv")
+    rows = [
+        {"date": f"{row.date:%Y-%m-%d}", "reason": row.reason, "level_m": float(gauge.get(row.date, np.nan))}
+        for row in scenes.dropped.itertuples()
+    ]
+    for date, level_m, area in zip(scenes.dates, scenes.level_m, area_km2, strict=True):
+        used = {"date": f"{date:%Y-%m-%d}", "reason": "used", "level_m": float(level_m), "area_km2": float(area)}
+        rows.append(used)
+    return sorted(rows, key=lambda row: row["date"])
 
 
 def score_itoiz(
