@@ -15,6 +15,7 @@ from millpond.experiment import run_grids
 from millpond.level.baselines import AreaLevelRegressor, CorrectedLevelRegressor, baselines
 from millpond.level.errors import LevelError
 from millpond.level.estimation import COVERAGE, fit_level_model
+from millpond.level.gauges import read_gauge
 from millpond.level.regressor import LevelRegressor
 from millpond.level.sampling import blocked_split, chronological_split, random_split
 from millpond.level.scenes import Scenes, read_scenes
@@ -277,7 +278,7 @@ def twin(reservoir: str, sensor: str, seed: int, without: str | None = None) -> 
 
 
 def list_itoiz(seed: int) -> list[dict]:
-    """A row a date of Itoiz: `date`, `reason` it was dropped for or "used", `level_m`, `area_km2` that looks like water.
+    """A row a date of Itoiz: `date`, `reason` to drop it or "used", `level_m`, `area_km2` that looks like water.
 
     Nothing is random; the seed is not used.
     """
