@@ -25,13 +25,13 @@ import pandas as pd
 from myst_nb import glue
 from scipy import stats
 from sklearn.isotonic import IsotonicRegression
-from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from millpond import datasets, plots
 from millpond.experiment import load_runs, results_dir
 from millpond.level import read_scenes
-from millpond.level.baselines import AreaLevelRegressor, ShoreLevelRegressor
+from millpond.level.baselines import AreaLevelRegressor
 from millpond.level.estimation import fit_level_model
+from millpond.level.evaluation import pooled_scores, with_interval
 from millpond.level.study import (
     BASELINES,
     COARSER,
@@ -136,3 +136,182 @@ right.set(xlabel="area that looks like water (km²)")
 right.legend()
 glue("fig-itoiz-area", fig)
 plt.close(fig)
+
+# %% tags=["remove-cell", "nbval-check-output"]
+rank = stats.spearmanr(used["area_km2"], used["level_m"]).statistic
+glue("itoiz_rank", f"{rank:.2f}", display=False)
+smallest, largest = used["area_km2"].min(), used["area_km2"].max()
+glue("itoiz_areas", f"{smallest:.1f} to {largest:.1f} km²", display=False)
+print(f"{rank:.2f}", f"{smallest:.1f}", f"{largest:.1f}")
+
+# %% [markdown]
+# ```{glue:figure} fig-itoiz-area
+# :name: fig-itoiz-area
+# :alt: Left, levels over ten months, falling in autumn and rising in winter, with the dropped dates as crosses. Right, level against area, a rising curve through the dates.
+#
+# Real data, archived: levels of Itoiz and what became of each date; and level against the area that looks like water, as the level fell and as it rose, with the rising curve that fits all dates best.
+# ```
+#
+# The areas, {glue:text}`itoiz_areas`, rise with the level almost without exception: their rank correlation is {glue:text}`itoiz_rank` ({numref}`fig-itoiz-area`). Where dates leave the curve, they do so together: in the low sun of
+# December a hillside's shadow hides the shore.
+#
+# ## How good is that on dates that it has not seen?
+#
+# A curve through all dates says nothing about new ones. So the dates are dealt into five folds, each is estimated by what the others teach, and the estimates of all folds are pooled into one score. We do that
+# {glue:text}`itoiz_repeats` times with other folds. And we do it in two ways: dates one by one, and in blocks of 30 days. Neighbouring dates look alike and have nearly the same level, so with dates dealt one
+# by one a model may remember rather than know.
+#
+# The opponents are the mean level, which knows no image; two regressions on means and percentiles of the bands; the curve; and a *shore-level fit*. That last one is ours. Each pixel is wet from some level on, which
+# the training dates tell. The estimate is the level at which the most pixels are as they should be. A shadow on a hill adds to the area, but it does not look like water at *any* level, and is outvoted.
+
+# %% [markdown]
+# ```python
+# wrong = np.cumsum(np.where(wet, 1, -1), axis=0)        # contradictions, if dry up to here
+# zone = wrong.argmin(axis=0)                            # the level from which a pixel is wet
+# differing = abs(n_wet - risen * n_pixels).sum(axis=1)  # of a new image, for each candidate level
+# ```
+
+# %% tags=["hide-input", "remove-output"]
+runs = load_runs(ARCHIVE / "itoiz_baselines")
+repeats = runs["seed"].nunique()
+
+
+def scores_of(part: pd.DataFrame) -> dict[str, np.ndarray]:
+    """On all dates, and on draws of whole months."""
+    wide = part.pivot(index="seed", columns="date", values="estimate_m")
+    days = pd.to_datetime(wide.columns)
+    level_m = part.groupby("date")["level_m"].first()[wide.columns]
+    return pooled_scores(level_m, wide, (days - days.min()).days // 30)
+
+
+def table_row(found: dict[str, np.ndarray]) -> dict[str, str]:
+    return {
+        "R²": with_interval(found["r2"], "{:.3f}"),
+        "RMSE (m)": with_interval(found["rmse_m"]),
+        "MAE (m)": with_interval(found["mae_m"]),
+    }
+
+
+models = (*BASELINES, CORRECTED_BY_RIDGE)
+found = {(name, folds, n): scores_of(part) for (name, folds, n), part in runs.groupby(["model", "folds", "coarser"])}
+rows = [
+    {"model": name, "folds of": {"random": "dates", "months": "blocks"}[folds]} | table_row(found[name, folds, 1])
+    for name in models
+    for folds in FOLDS
+]
+glue("tab-itoiz-baselines", plots.table(pd.DataFrame(rows)))
+
+# %% tags=["remove-cell", "nbval-check-output"]
+curve_random, curve_months = found[CURVE, "random", 1], found[CURVE, "months", 1]
+shore_months = found[SHORE, "months", 1]
+glue("itoiz_repeats", f"{repeats}", display=False)
+glue("itoiz_curve_r2", f"{curve_random['r2'][0]:.3f}", display=False)
+glue("itoiz_curve_rmse", f"{curve_random['rmse_m'][0]:.2f} m", display=False)
+glue("itoiz_curve_months", f"{curve_months['r2'][0]:.3f}", display=False)
+glue("itoiz_curve_months_rmse", f"{curve_months['rmse_m'][0]:.2f} m", display=False)
+glue("itoiz_shore_gain", with_interval(shore_months["rmse_m"] - curve_months["rmse_m"], "{:+.2f}") + " m", display=False)
+coarse_gain = found[SHORE, "months", COARSER]["rmse_m"] - found[CURVE, "months", COARSER]["rmse_m"]
+glue("itoiz_shore_gain_coarse", with_interval(coarse_gain, "{:+.2f}") + " m", display=False)
+glue("itoiz_forest", f"{found['random forest on band statistics', 'random', 1]['r2'][0]:.2f}", display=False)
+glue("itoiz_ridge", f"{found['ridge on band statistics', 'random', 1]['r2'][0]:.2f}", display=False)
+print(f"{curve_random['r2'][0]:.3f} {curve_months['r2'][0]:.3f} {shore_months['r2'][0]:.3f}")
+
+# %% [markdown]
+# ````{table} Real data, archived: pooled scores on Itoiz at 10 m, mean over the repetitions, with 95 % intervals from drawing blocks of 30 days anew.
+# :name: tab-itoiz-baselines
+# ```{glue:md} tab-itoiz-baselines
+# :format: myst
+# ```
+# ````
+#
+# The curve explains {glue:text}`itoiz_curve_r2` of the variance with an RMSE of {glue:text}`itoiz_curve_rmse` where dates are dealt one by one; in blocks, {glue:text}`itoiz_curve_months` and {glue:text}`itoiz_curve_months_rmse`
+# ({numref}`tab-itoiz-baselines`). Statistics of the bands that know no shape are far behind: an R² of {glue:text}`itoiz_forest` for the forest, {glue:text}`itoiz_ridge` for ridge regression.
+# In blocks, the shore-level fit changes the curve's RMSE by {glue:text}`itoiz_shore_gain` at 10 m, and by {glue:text}`itoiz_shore_gain_coarse` at 40 m, where many pixels are half water. A difference whose interval holds zero is none.
+#
+# ## A network
+#
+# Now the study's: a residual network of 34 layers, {term}`ResNet-34`, that reads an image and gives a number between 0 and 1, the level between the lowest and the highest of the training. It gets Itoiz at 40 m, as means over 4 x 4 pixels, so that two cores
+# train it in about a minute: {glue:text}`itoiz_epochs` epochs, batches of {glue:text}`itoiz_batch`, by AdamW and a learning rate that rises and falls once. The study says {glue:text}`itoiz_paper_epochs` epochs in batches of {glue:text}`itoiz_paper_batch` and nothing of optimizer and loss. CAM and CSAM put
+# attention in front; [a later chapter](03_attention.ipynb) explains them. The last row trains a network on what the curve leaves.
+
+# %% tags=["hide-input", "remove-output"]
+networks = load_runs(ARCHIVE / "itoiz")
+planned = len(grids_of("full")["itoiz"][1]) * grids_of("full")["itoiz"][2]
+of_networks = {key: scores_of(part) for key, part in networks.groupby(["model", "folds"])}
+rows = []
+for name in (CURVE, SHORE):
+    for folds in FOLDS:
+        rows.append({"model": f"{name}, at 40 m", "folds of": folds, "repeats": f"{repeats}"} | table_row(found[name, folds, COARSER]))
+for name in (*NETWORKS, CORRECTED_BY_NETWORK):
+    for folds in FOLDS:
+        if (name, folds) in of_networks:
+            n = networks.loc[(networks["model"] == name) & (networks["folds"] == folds), "seed"].nunique()
+            rows.append({"model": name, "folds of": folds, "repeats": f"{n}"} | table_row(of_networks[name, folds]))
+shown = pd.DataFrame(rows)
+shown["folds of"] = shown["folds of"].map({"random": "dates", "months": "blocks"})
+glue("tab-itoiz-networks", plots.table(shown))
+
+first = networks[(networks["model"] == NETWORK) & (networks["folds"] == "random") & (networks["seed"] == 0)]
+baseline = runs[(runs["model"] == CURVE) & (runs["folds"] == "random") & (runs["coarser"] == 1) & (runs["seed"] == 0)]
+fig, axes = plt.subplots(1, 2, figsize=(7.5, 3.6), sharex=True, sharey=True)
+ends = [used["level_m"].min() - 2, used["level_m"].max() + 2]
+for ax, part, title in ((axes[0], baseline, "area-level curve, 10 m"), (axes[1], first, "network, 40 m")):
+    ax.plot(ends, ends, color="black", lw=0.8)
+    ax.plot(part["level_m"], part["estimate_m"], "o", color="#0072B2", alpha=0.7)
+    ax.set(title=title, xlabel="level at the gauge (m)", aspect="equal", xlim=ends, ylim=ends)
+axes[0].set_ylabel("estimate from the image (m)")
+glue("fig-itoiz-estimates", fig)
+plt.close(fig)
+
+# %% tags=["remove-cell", "nbval-check-output"]
+network = of_networks[NETWORK, "random"]
+curve_40, shore_40 = found[CURVE, "random", COARSER], found[SHORE, "random", COARSER]
+lowest = networks.dropna(subset="train_r2").groupby("model")["train_r2"].min()
+glue("itoiz_network_r2", f"{network['r2'][0]:.2f}", display=False)
+glue("itoiz_network_rmse", f"{network['rmse_m'][0]:.1f} m", display=False)
+glue("itoiz_network_behind", with_interval(network["rmse_m"] - curve_40["rmse_m"], "{:+.1f}") + " m", display=False)
+if (NETWORK, "months") in of_networks:
+    blocked = of_networks[NETWORK, "months"]["r2"][0]
+    glue("itoiz_network_months", f"{blocked:.2f}", display=False)
+corrected = of_networks[CORRECTED_BY_NETWORK, "random"]["rmse_m"] - curve_40["rmse_m"]
+ridge_gain = found[CORRECTED_BY_RIDGE, "random", 1]["rmse_m"] - curve_random["rmse_m"]
+glue("itoiz_corrected", with_interval(corrected, "{:+.2f}") + " m", display=False)
+glue("itoiz_corrected_ridge", with_interval(ridge_gain, "{:+.2f}") + " m", display=False)
+shore_gain_random = found[SHORE, "random", COARSER]["rmse_m"] - curve_40["rmse_m"]
+glue("itoiz_shore_random", with_interval(shore_gain_random, "{:+.2f}") + " m", display=False)
+glue("itoiz_train_r2", f"{lowest[NETWORK]:.2f}", display=False)
+glue("itoiz_there", f"{networks['run'].nunique()}", display=False)
+glue("itoiz_planned", f"{planned}", display=False)
+glue("itoiz_epochs", f"{SETTINGS['itoiz']['max_epochs']}", display=False)
+glue("itoiz_batch", f"{SETTINGS['itoiz']['batch_size']}", display=False)
+glue("itoiz_paper_epochs", f"{SETTINGS['paper']['max_epochs']:,}", display=False)
+glue("itoiz_paper_batch", f"{SETTINGS['paper']['batch_size']}", display=False)
+print(f"{network['r2'][0]:.2f} {lowest[NETWORK]:.2f}", networks["run"].nunique())
+
+# %% [markdown]
+# ````{table} Real data, archived: pooled scores on Itoiz at 40 m, mean over the repetitions, with 95 % intervals from drawing blocks of 30 days anew.
+# :name: tab-itoiz-networks
+# ```{glue:md} tab-itoiz-networks
+# :format: myst
+# ```
+# ````
+#
+# ```{glue:figure} fig-itoiz-estimates
+# :name: fig-itoiz-estimates
+# :alt: Estimated against measured levels. The curve's dots lie close to the diagonal; the network's scatter more.
+#
+# Real data, archived: estimates of dates that were in no training, first repetition, dates dealt one by one.
+# ```
+#
+# The network reaches an R² of {glue:text}`itoiz_network_r2` and an RMSE of {glue:text}`itoiz_network_rmse`; against the curve on the same coarse images that is {glue:text}`itoiz_network_behind` ({numref}`tab-itoiz-networks`, {numref}`fig-itoiz-estimates`).
+# On the dates that train it, its R² is at least {glue:text}`itoiz_train_r2`: it has learned them, and some twenty images do not teach what water is. The curve was told.
+#
+# ## Can the curve be beaten?
+#
+# With what it leaves. A ridge regression on the bands, trained on the curve's errors, changes the RMSE by {glue:text}`itoiz_corrected_ridge` at 10 m; a network trained on them by {glue:text}`itoiz_corrected` at 40 m. The shore-level fit changes it by {glue:text}`itoiz_shore_random` at 40 m,
+# and needs no training beyond the dates. So far nothing beats the curve beyond doubt where pixels are small against the reservoir, and asking where the water is, not how much, helps where they are not.
+#
+# ## How sure is a level?
+#
+# An estimate without an interval is of little use. The package keeps, for each fold, a model without it, and takes from the errors of the held-out dates how far a new one may be off
+# ({term}`CV+`, {cite:p}`barber2021`). It also refuses: where the water is too small, or its area or the image is outside of what it was trained on.

@@ -1,0 +1,56 @@
+"""Scores of repeated estimates of the same dates, and how far they hang on which dates there are."""
+
+import numpy as np
+
+from millpond.level.errors import LevelError
+
+SCORES = ("r2", "rmse_m", "mae_m")
+"""The study's equations (1) to (3)."""
+
+N_DRAWS = 2000
+
+
+def pooled_scores(level_m, estimates_m, blocks, random_state: int = 0) -> dict[str, np.ndarray]:
+    """Score estimates that are pooled over folds.
+
+    Parameters
+    ----------
+    level_m : (n_dates,) array
+    estimates_m : (n_repeats, n_dates) array
+        Of each repetition, one estimate a date.
+    blocks : (n_dates,) array
+        Which dates belong together; whole blocks are drawn.
+    random_state : int
+        Of the draws; the same draws for the same dates, so that differences of models are paired.
+
+    Returns
+    -------
+    dict of (1 + N_DRAWS,) arrays
+        For each of `SCORES` its mean over the repetitions: on all dates, and on each draw of blocks with replacement.
+
+    Raises
+    ------
+    LevelError
+        If shapes don't fit.
+    """
+    level_m, estimates_m = np.asarray(level_m, dtype=float), np.atleast_2d(np.asarray(estimates_m, dtype=float))
+    if estimates_m.shape[1:] != level_m.shape or np.shape(blocks) != level_m.shape:
+        raise LevelError(
+            f"estimates of shape {estimates_m.shape} and blocks of shape {np.shape(blocks)} for {level_m.size} levels "
+            "found, one of each for each date expected."
+        )
+    _, block = np.unique(blocks, return_inverse=True)
+    n_blocks = block.max() + 1
+    drawn = np.random.default_rng(random_state).multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), N_DRAWS)
+    times = np.concatenate([np.ones((1, len(level_m))), drawn[:, block]])  # how often each date counts
+    n = times.sum(axis=1)
+    squared, absolute = (np.mean(f(estimates_m - level_m), axis=0) for f in (np.square, np.abs))
+    spread = times @ level_m**2 - (times @ level_m) ** 2 / n
+    rmse_m = np.mean([np.sqrt(times @ np.square(each - level_m) / n) for each in estimates_m], axis=0)
+    return {"r2": 1 - times @ squared / spread, "rmse_m": rmse_m, "mae_m": times @ absolute / n}
+
+
+def with_interval(values: np.ndarray, form: str = "{:.2f}") -> str:
+    """ "value (low to high)" of an array of `pooled_scores` or of the difference of two, of 95 %."""
+    low, high = np.nanpercentile(values[1:], [2.5, 97.5])
+    return f"{form.format(values[0])} ({form.format(low)} to {form.format(high)})"

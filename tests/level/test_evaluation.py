@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
+from millpond.level.errors import LevelError
+from millpond.level.evaluation import pooled_scores, with_interval
+
+
+def test_scores_are_means_over_repetitions():
+    rng = np.random.default_rng(0)
+    level_m = rng.uniform(500, 530, 25)
+    estimates = level_m + rng.normal(0, 2, (4, 25))
+    found = pooled_scores(level_m, estimates, np.arange(25) // 5)
+    for name, score in (("r2", r2_score), ("rmse_m", root_mean_squared_error), ("mae_m", mean_absolute_error)):
+        assert found[name][0] == pytest.approx(np.mean([score(level_m, each) for each in estimates]))
+
+
+def test_whole_blocks_are_drawn():
+    # two blocks: without error, and off by 2 m; a draw has either, or both
+    found = pooled_scores([1.0, 2.0, 3.0, 4.0], [[1.0, 2.0, 5.0, 6.0]], [0, 0, 1, 1])
+    assert set(found["mae_m"].round(6)) == {0.0, 1.0, 2.0}
+    assert (found["mae_m"][1:] == 1).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_models_are_compared_on_the_same_draws():
+    level_m, blocks = np.linspace(0, 1, 12), np.arange(12) // 3
+    one, other = (pooled_scores(level_m, level_m + shift, blocks)["mae_m"] for shift in (0.1, 0.3))
+    np.testing.assert_allclose(other - one, 0.2)
+    assert with_interval(other - one) == "0.20 (0.20 to 0.20)"
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(LevelError, match=r"estimates of shape \(1, 2\) and blocks of shape \(3,\) for 3 levels found"):
+        pooled_scores([1, 2, 3], [1, 2], [0, 0, 1])
