@@ -139,7 +139,7 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
                 f"images of {X.shape[1]} bands found, {len(self.band_mean_)} as in the training expected. Read "
                 "the same."
             )
-        found = [self.net_.predict(self._scaled(X[i : i + 256])[0]) for i in range(0, len(X), 256)]
+        found = [self.net_.predict(self.scaled(X[i : i + 256])) for i in range(0, len(X), 256)]
         scaled = np.concatenate(found).astype(np.float64)
         return self.lowest_m_ + scaled * (self.highest_m_ - self.lowest_m_)
 
@@ -166,12 +166,13 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
         self._load(path, build)
         return self
 
-    def _scaled(self, X, y=None):
+    def scaled(self, X) -> np.ndarray:
+        """Images as the network gets them."""
         mean, std = (v[:, None, None].astype(np.float32) for v in (self.band_mean_, self.band_std_))
-        X = (X - mean) / std
-        if y is None:
-            return X, None
-        return X, ((y - self.lowest_m_) / (self.highest_m_ - self.lowest_m_)).astype(np.float32)
+        return (_images(X) - mean) / std
+
+    def _scaled(self, X, y):
+        return self.scaled(X), ((y - self.lowest_m_) / (self.highest_m_ - self.lowest_m_)).astype(np.float32)
 
     def _check(self, X: np.ndarray, y: np.ndarray) -> None:
         if y.shape != (len(X),):

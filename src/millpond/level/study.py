@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.base import clone
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.model_selection import GroupKFold
@@ -16,6 +17,7 @@ from millpond.level.baselines import AreaLevelRegressor, CorrectedLevelRegressor
 from millpond.level.errors import LevelError
 from millpond.level.estimation import COVERAGE, fit_level_model
 from millpond.level.gauges import read_gauge
+from millpond.level.gradcam import grad_cam, share_on_shore
 from millpond.level.regressor import LevelRegressor
 from millpond.level.sampling import blocked_split, chronological_split, random_split
 from millpond.level.scenes import Scenes, read_scenes
@@ -99,6 +101,9 @@ CHOICES = {
     "half the resolution": {"coarser": 2},
 }
 """What is compared where the study is silent; settings of the network, or pixels that are averaged along an edge."""
+
+CALM_DB = -20.0
+"""Mean backscatter in VH below which a pixel of Sentinel-1 is water, where only its place is asked for."""
 
 VALIDATION_SEED = 100
 """Weather of the choices, from this seed on; no result has it."""
@@ -373,6 +378,8 @@ def score_twin(
         For a network, an epoch a row: `epoch`, `steps`, `train_loss`. The last one, or the only one, has `n_train`,
         `n_test`, `train_r2`, and of the test `r2`, `rmse_m`, `mae_m`, `days_above_1_m` (errors of more than a metre)
         and, of each test date, `levels_cm`, `errors_cm` and `days` since the first scene, joined by blanks.
+        A network's also has `seen_on_shore` and `shore` (`share_on_shore`), and one with attention `band_weights`, the
+        mean weight of each band.
     """
     scenes = twin(reservoir, sensor, seed, without)
     train, test = _split(scenes, sampling, seed)
@@ -383,6 +390,15 @@ def score_twin(
     rows[-1] |= {"n_train": len(train), "train_r2": _r2(fitted, scenes.images[train], scenes.level_m[train])}
     rows[-1] |= _scores(scenes.level_m[test], fitted.predict(scenes.images[test]))
     rows[-1]["days"] = " ".join(str(n) for n in (scenes.dates[test] - scenes.dates.min()).days)
+    if model in NETWORKS:
+        water = AreaLevelRegressor(scenes.bands, threshold=CALM_DB if sensor == "sentinel1" else None).water(
+            scenes.images
+        )
+        maps = grad_cam(fitted, scenes.images[test])
+        rows[-1]["seen_on_shore"], rows[-1]["shore"] = share_on_shore(maps, water)
+        weights = fitted.network_.attention_weights(torch.as_tensor(fitted.scaled(scenes.images[test])))
+        if NETWORKS[model]:
+            rows[-1]["band_weights"] = " ".join(f"{weight:.3f}" for weight in weights["channel"].mean(dim=0))
     return rows
 
 
