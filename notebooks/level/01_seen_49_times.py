@@ -348,7 +348,7 @@ glue("tab-itoiz-told", plots.table(told))
 #
 # ## Your own reservoir
 #
-# All this is one command. A folder has a GeoTIFF a date, whose name holds the date and whose bands are named; the levels are a file of CDEC, USGS or ECCC, or a CSV.
+# All this is one command. A folder has a GeoTIFF a date, whose name holds the date and whose bands are named; the levels are a file of CDEC, USGS or ECCC, or a CSV. `millpond level download` gets both; [the study's page](../../book/level.md) tells how.
 #
 # ```bash
 # millpond level fit --scenes itoiz/sentinel2_l2a --levels itoiz/levels.csv --out model

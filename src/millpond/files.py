@@ -30,6 +30,7 @@ def replacing(path: str | Path, error: type[MillpondError], inputs: Iterable[str
         raise error(f"{path}: a folder or device found, a file to write expected. Choose another name.")
     unfinished = path.with_name(path.name + ".part")
     try:
+        unfinished.unlink(missing_ok=True)  # what a killed process left; GDAL stumbles over it
         yield unfinished
         os.replace(unfinished, path)
     except OSError as refusal:

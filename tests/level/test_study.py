@@ -57,6 +57,7 @@ def test_every_planned_case_has_the_arguments_of_its_function(profile):
         assert n_seeds >= 1
         for case in cases:
             inspect.signature(function).bind(seed=0, **case)
+            assert not set(case) & {"n_train", "n_test", "epoch"}  # these are results
 
 
 def test_the_papers_settings_are_its_table_3():
@@ -109,7 +110,7 @@ def test_an_effect_can_be_taken_out():
 
 
 def test_errors_of_each_date_are_kept():
-    (row,) = study.score_twin("LYS", "sentinel2", "blocked", "area-level curve", seed=0, n_train=12)
+    (row,) = study.score_twin("LYS", "sentinel2", "blocked", "area-level curve", seed=0, at_most=12)
     errors = np.array(row["errors_cm"].split(), int) / 100
     assert row["n_train"] == 12
     assert len(errors) == row["n_test"] == len(row["days"].split())

@@ -116,6 +116,67 @@ def report(
     typer.echo(f"{out}: levels.csv and levels.png; {_told(table, coverage)}")
 
 
+@app.command()
+def download(
+    first: Annotated[str, typer.Option("--from", help="First day, as 2019-01-01.")],
+    last: Annotated[str, typer.Option("--to", help="Last day.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the reservoir.")],
+    reservoir: Annotated[str | None, typer.Option(help="One of the study's: BHC BIL GLL LYS MCR ARR CTR.")] = None,
+    lon: Annotated[float | None, typer.Option(help="Of the centre, in degrees.")] = None,
+    lat: Annotated[float | None, typer.Option(help="Of the centre, in degrees.")] = None,
+    half_width_m: Annotated[float, typer.Option(help="Of the square around the centre.")] = 2000.0,
+    area: Annotated[Path | None, typer.Option(help="Polygon of the reservoir, instead of a centre.")] = None,
+    sensor: Annotated[str, typer.Option(help="sentinel2_l2a, sentinel1_rtc, or none.")] = "sentinel2_l2a",
+    gauge: Annotated[
+        str | None, typer.Option(help="cdec:ID, usgs:ID or eccc:ID, or none; default: what we know of --reservoir.")
+    ] = None,
+    max_cloud: Annotated[float, typer.Option(min=0, max=1, help="Largest share of clouds in the whole tile.")] = 1.0,
+    orbit: Annotated[int | None, typer.Option(help="Relative orbit of Sentinel-1; default: the commonest.")] = None,
+    catalog: Annotated[str | None, typer.Option(help="Address of a STAC API; default: Planetary Computer.")] = None,
+    collection: Annotated[str | None, typer.Option(help="In it; default: sentinel-2-l2a or sentinel-1-rtc.")] = None,
+) -> None:
+    """Download images and levels for `fit`. The same call again goes on where it stopped.
+
+    Images go to OUT/sentinel2_l2a or OUT/sentinel1_rtc, a file a day, levels to OUT/levels.csv. The study took
+    Sentinel-1 GRD as Google Earth Engine prepares it; RTC, corrected for the terrain's radiometry too, is the nearest
+    open product.
+    """
+    from millpond.level.download_levels import download_levels
+    from millpond.level.download_scenes import PLANETARY_COMPUTER, download_scenes
+    from millpond.level.reservoirs import reservoir as record_of
+
+    record = None if reservoir is None else record_of(reservoir)
+    if [record, lon, area].count(None) != 2 or (lon is None) != (lat is None):
+        raise typer.BadParameter("name the place once: --reservoir, --lon and --lat, or --area.")
+    if record is not None:
+        gauge = gauge or (record.station and f"{record.agency}:{record.station}")
+        if record.note:
+            typer.echo(f"{record.name}: {record.note}", err=True)
+    if gauge not in (None, "none"):
+        agency, _, station = gauge.partition(":")
+        levels = out / "levels.csv"
+        told = ", was there" if levels.exists() else ""
+        record_m = download_levels(agency, station, levels, first, last)
+        days = f"{len(record_m)} days from {record_m.index[0]:%Y-%m-%d} to {record_m.index[-1]:%Y-%m-%d}"
+        typer.echo(f"{levels}: {days}{told}")
+    if sensor != "none":
+        found = download_scenes(
+            area or ((lon, lat) if record is None else record.place),
+            out,
+            sensor,
+            first,
+            last,
+            half_width_m=half_width_m,
+            max_cloud=max_cloud,
+            orbit=orbit,
+            catalog=catalog or PLANETARY_COMPUTER,
+            collection=collection,
+            progress=True,
+        )
+        told = f"{len(found.written)} dates written, {len(found.kept)} were there, {found.cloudy} too cloudy"
+        typer.echo(f"{out / sensor}: {told}" + ("" if found.orbit is None else f"; relative orbit {found.orbit}"))
+
+
 def _estimates(scenes: Path, model: Path, area: Path | None, max_cloud: float | None, coverage: float):
     """By date, those included whose images could not be used; and the model."""
     import pandas as pd

@@ -244,7 +244,7 @@ def grids_of(profile: str) -> dict[str, tuple]:
         "training_size": (
             score_twin,
             [
-                {"reservoir": "LYS", "sensor": "sentinel2", "sampling": "random", "model": model, "n_train": n}
+                {"reservoir": "LYS", "sensor": "sentinel2", "sampling": "random", "model": model, "at_most": n}
                 | settings
                 for n in TRAINING_SIZES
                 for model in (*BASELINES, NETWORK)
@@ -349,7 +349,7 @@ def score_twin(
     seed: int,
     *,
     without: str | None = None,
-    n_train: int | None = None,
+    at_most: int | None = None,
     profile: str = "full",
 ) -> list[dict]:
     """Train on four fifths of a twin's scenes, and test on the others.
@@ -368,7 +368,7 @@ def score_twin(
         Of weather, split and model.
     without : str, optional
         One of `EFFECTS`.
-    n_train : int, optional
+    at_most : int, optional
         So many of the training dates, at random; by default all.
     profile : str
 
@@ -383,8 +383,8 @@ def score_twin(
     """
     scenes = twin(reservoir, sensor, seed, without)
     train, test = _split(scenes, sampling, seed)
-    if n_train is not None:
-        train = np.random.default_rng(seed).permutation(train)[:n_train]
+    if at_most is not None:
+        train = np.random.default_rng(seed).permutation(train)[:at_most]
     fitted = unfitted(model, scenes, seed, profile).fit(scenes.images[train], scenes.level_m[train])
     rows = _history(fitted, len(train))
     rows[-1] |= {"n_train": len(train), "train_r2": _r2(fitted, scenes.images[train], scenes.level_m[train])}

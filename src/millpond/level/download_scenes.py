@@ -1,0 +1,431 @@
+"""Images from their publishers, written so that `read_scenes` can read them.
+
+They come from a STAC catalogue: Sentinel-2 L2A, and Sentinel-1 RTC. The study took Sentinel-1 GRD as Google Earth
+Engine prepares it, with the geometry of the terrain corrected; radiometrically terrain corrected gamma nought is the
+nearest product that is open and ready. The default catalogue is Microsoft's Planetary Computer: it has both, worldwide
+and from 2016 on, asks for no account, and its metadata tell which digital numbers are shifted. Element 84's Earth
+Search has Sentinel-2 too, but some of its items are wrong about the shift (`_shift_dn`). The packages that this needs
+are an extra: `pip install "millpond[download]"`.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import rasterio
+from rasterio.errors import RasterioError
+from shapely.geometry import shape
+from tqdm import tqdm
+
+from millpond.files import replacing
+from millpond.level.errors import LevelError
+from millpond.level.scenes import MARGIN_M
+from millpond.level.web import TIMEOUT_S, get_json, period_of, require
+from millpond.raster import open_raster
+
+PLANETARY_COMPUTER = "https://planetarycomputer.microsoft.com/api/stac/v1"
+EARTH_SEARCH = "https://earth-search.aws.element84.com/v1"
+
+TOKENS = {PLANETARY_COMPUTER: "https://planetarycomputer.microsoft.com/api/sas/v1/token"}
+"""Where catalogues give out the tokens without which their images can't be read."""
+
+PIXEL_M = 10
+LARGEST_PIXELS = 5000
+"""Along an edge; a place larger than this is a mistake, or no small reservoir."""
+
+SHIFT_DN = 1000
+"""Added to Sentinel-2's digital numbers since processing baseline 04.00, of 25 January 2022."""
+
+DARKEST_SHIFTED_DN = 500
+"""Shifted digital numbers are hardly ever smaller: that would be a reflectance below -0.05."""
+
+_TOKEN_S = 20 * 60  # they last for 45 minutes at least
+_PATIENCE = 3  # dates in a row that can't be read
+
+
+@dataclass(frozen=True)
+class _Product:
+    """`assets` are the names of a band in several catalogues."""
+
+    prefix: str
+    collection: str
+    assets: dict[str, tuple[str, ...]]
+    dtype: str
+    nodata: float
+
+
+_PRODUCTS = {
+    "sentinel2_l2a": _Product(
+        "S2",
+        "sentinel-2-l2a",
+        {"B03": ("B03", "green"), "B04": ("B04", "red"), "B08": ("B08", "nir"), "SCL": ("SCL", "scl")},
+        "uint16",
+        0,
+    ),
+    "sentinel1_rtc": _Product("S1", "sentinel-1-rtc", {"VV": ("vv", "VV"), "VH": ("vh", "VH")}, "float32", np.nan),
+}
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """Files `written` and `kept` from before, how many days were too `cloudy`, and the relative `orbit` of radar."""
+
+    written: tuple[Path, ...]
+    kept: tuple[Path, ...]
+    cloudy: int
+    orbit: int | None = None
+
+
+def download_scenes(
+    place: tuple[float, float] | str | Path,
+    folder: str | Path,
+    sensor: str,
+    first: str | pd.Timestamp,
+    last: str | pd.Timestamp,
+    *,
+    half_width_m: float = 2000.0,
+    max_cloud: float | None = None,
+    orbit: int | None = None,
+    catalog: str = PLANETARY_COMPUTER,
+    collection: str | None = None,
+    progress: bool = False,
+) -> Downloaded:
+    """Download images of a place, a GeoTIFF a day.
+
+    Files that are there already are kept and not read again. A file appears when it is complete, so a download that was
+    stopped goes on where it was.
+
+    Parameters
+    ----------
+    place : (longitude, latitude) in degrees, or path
+        The centre of a square, or a polygon's file, of which `MARGIN_M` around are taken.
+    folder : path
+        Of the reservoir. Files are written into the folder `sensor` in it, as `read_scenes` expects: `S2_20200703.tif`
+        or `S1_20200703.tif`. All are on one grid of `PIXEL_M` in UTM.
+    sensor : "sentinel2_l2a" or "sentinel1_rtc"
+        The bands are B03, B04, B08 (digital numbers; 0 is no data) and SCL; or VV and VH (gamma nought in dB; NaN is no
+        data).
+    first, last : str or Timestamp
+        Days, both included. Days are those of solar time, and so those of the gauge beside the water.
+    half_width_m : float
+        Of the square around a point.
+    max_cloud : float, optional
+        Leave out days whose clearest tile has a larger share of clouds by its metadata. A tile is 110 km wide, so this
+        saves time and is no mask: `read_scenes` looks at the pixels.
+    orbit : int, optional
+        Relative orbit of Sentinel-1. Images of different orbits look from different sides and are not comparable. By
+        default the one of the files that are there, or else the one with most images.
+    catalog, collection : str, optional
+        Address of a STAC API, and the collection in it. Sentinel-1's has to hold linear power, and not the digital
+        numbers of GRD.
+    progress : bool
+        Show a progress bar if there is a terminal.
+
+    Returns
+    -------
+    Downloaded
+
+    Notes
+    -----
+    Tiles of one day are put together: first those of our UTM zone, and of these the newest processing. `SHIFT_DN` is
+    subtracted from digital numbers if the processing baseline is 04.00 or later and the publisher hasn't done it; what
+    would be less than 1 then is 1. Each file's tags name its items, its time (UTC), and what was subtracted, and state
+    that no offset is left (`BOA_ADD_OFFSET` 0).
+
+    Raises
+    ------
+    LevelError
+        If the place, the period or the sensor make no sense; if the catalogue can't be reached or has no image; if
+        files in the folder are of another grid, collection or orbit; if images can't be read.
+    """
+    if sensor not in _PRODUCTS:
+        raise LevelError(f"sensor {sensor!r} found, one of {', '.join(_PRODUCTS)} expected.")
+    product = _PRODUCTS[sensor]
+    collection = collection or product.collection
+    first, last = period_of(first, last)
+    grid = _grid(place, half_width_m)
+    items = _usable(_search(catalog, collection, grid, first, last), product, catalog)
+    target = Path(folder) / sensor
+    earlier = _check_earlier(target, product, grid, collection, orbit)
+    if sensor == "sentinel1_rtc":
+        items, orbit = _of_one_orbit(items, orbit if earlier is None else earlier)
+    days, cloudy = _days(items, grid, first, last, max_cloud)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LevelError(f"{target}: not made ({error.strerror}), a folder expected. Choose another.") from None
+    paths = {day: target / f"{product.prefix}_{day:%Y%m%d}.tif" for day in days}
+    kept = tuple(path for path in paths.values() if path.exists())
+    written, failed, in_a_row = [], [], 0
+    sign = _signing(catalog, collection)
+    todo = [day for day in days if not paths[day].exists()]
+    for day in tqdm(todo, desc=sensor, unit="date", disable=None if progress else True):
+        try:
+            image, tags = _mosaic(days[day], product, grid, sign)
+        except (RasterioError, OSError, ValueError) as error:
+            failed.append(f"{day:%Y-%m-%d} ({str(error).splitlines()[0]})")
+            in_a_row += 1
+            if in_a_row == _PATIENCE:
+                break
+            continue
+        in_a_row = 0
+        _write(paths[day], image, product, grid, tags | {"CATALOG": catalog, "COLLECTION": collection})
+        written.append(paths[day])
+    if failed:
+        raise LevelError(
+            f"{catalog}: {len(failed)} of {len(days)} dates not readable, the first {failed[0]}; all expected. "
+            f"{len(kept) + len(written)} are in {target}; the same call again goes on there."
+        )
+    return Downloaded(tuple(written), kept, cloudy, orbit)
+
+
+def _grid(place: tuple[float, float] | str | Path, half_width_m: float):
+    """GeoBox of the place: one grid for all dates, whose pixels lie as Sentinel-2's."""
+    geobox = require("odc.geo.geobox")
+    if isinstance(place, str | Path):
+        try:
+            outline, margin_m = gpd.read_file(place).geometry, MARGIN_M
+        except Exception as error:  # pyogrio's errors are of several kinds
+            raise LevelError(f"{place}: no polygon found ({error}), a GeoPackage or GeoJSON expected.") from None
+        if outline.is_empty.all() or outline.crs is None:
+            raise LevelError(f"{place}: no shape with a coordinate reference system found, a polygon expected.")
+    else:
+        (lon, lat), margin_m = place, half_width_m
+        if not (abs(lon) <= 180 and abs(lat) <= 84 and half_width_m > 0):
+            raise LevelError(
+                f"longitude {lon}, latitude {lat} and half width {half_width_m} m found, degrees within 180 and 84 and "
+                "a positive width expected. Were longitude and latitude swapped?"
+            )
+        outline = gpd.GeoSeries.from_xy([lon], [lat], crs="EPSG:4326")
+    crs = outline.estimate_utm_crs()
+    west, south, east, north = outline.to_crs(crs).total_bounds
+    bounds = (west - margin_m, south - margin_m, east + margin_m, north + margin_m)
+    grid = geobox.GeoBox.from_bbox(bounds, crs=crs, resolution=PIXEL_M)
+    if max(grid.shape) > LARGEST_PIXELS:
+        raise LevelError(
+            f"{place}: {grid.shape.x} x {grid.shape.y} pixels of {PIXEL_M} m found, {LARGEST_PIXELS} at most expected. "
+            "Name a smaller place."
+        )
+    return grid
+
+
+# Finding images
+
+
+def _search(catalog: str, collection: str, grid, first: pd.Timestamp, last: pd.Timestamp) -> list:
+    client = require("pystac_client")
+    exceptions = require("pystac_client.exceptions")
+    pystac = require("pystac")
+    day = pd.Timedelta(days=1)  # solar days begin and end at other times than UTC's
+    area = grid.geographic_extent
+    try:
+        search = client.Client.open(catalog, timeout=TIMEOUT_S).search(
+            collections=[collection],
+            bbox=tuple(area.boundingbox),
+            datetime=f"{first - day:%Y-%m-%d}/{last + day:%Y-%m-%d}",
+        )
+        items = list(search.items())
+    except (exceptions.APIError, pystac.STACError, pystac.STACTypeError, OSError, ValueError, LookupError) as error:
+        told = str(error).partition("\n")[0] or type(error).__name__
+        if isinstance(error, exceptions.APIError):  # its text is a whole page
+            told = getattr(error, "status_code", None) or "no connection"
+        raise LevelError(f"{catalog}: no answer ({told}), a STAC API expected. Check address and network.") from None
+    except NotImplementedError:
+        raise LevelError(f"{catalog}: a catalogue without search found, a STAC API expected. Name another.") from None
+    over = [item for item in items if item.geometry is None or shape(item.geometry).intersects(area.geom)]
+    if not over:
+        lon, lat = area.centroid.coords[0]
+        what = f"only images elsewhere ({len(items)})" if items else "no image"
+        raise LevelError(
+            f"{catalog}: {what} found, some of {collection} over {lon:.3f}, {lat:.3f} from {first:%Y-%m-%d} to "
+            f"{last:%Y-%m-%d} expected. Check place, period and collection."
+        )
+    return over
+
+
+def _keys(item, product: _Product) -> dict[str, str]:
+    """The item's assets by band, of those it has."""
+    found = {band: next((key for key in keys if key in item.assets), None) for band, keys in product.assets.items()}
+    return {band: key for band, key in found.items() if key is not None}
+
+
+def _usable(items: list, product: _Product, catalog: str) -> list:
+    """Those with all bands: where there is little land, Sentinel-1 sends HH and HV."""
+    usable = [item for item in items if len(_keys(item, product)) == len(product.assets)]
+    if not usable:
+        raise LevelError(
+            f"{catalog}: assets {', '.join(items[0].assets)} found, "
+            f"{', '.join('/'.join(keys) for keys in product.assets.values())} expected. Name another collection."
+        )
+    return usable
+
+
+def _of_one_orbit(items: list, orbit: int | None) -> tuple[list, int | None]:
+    counts = Counter(item.properties.get("sat:relative_orbit") for item in items)
+    if orbit is None:
+        orbit = min(counts, key=lambda found: (-counts[found], str(found)))
+    if orbit not in counts:
+        told = ", ".join(f"{found} ({n} images)" for found, n in counts.most_common())
+        raise LevelError(f"relative orbits {told} found, {orbit} expected. Name one of these.")
+    return [item for item in items if item.properties.get("sat:relative_orbit") == orbit], orbit
+
+
+def _days(items: list, grid, first: pd.Timestamp, last: pd.Timestamp, max_cloud: float | None) -> tuple[dict, int]:
+    """Items by their solar days, in order of time, and how many days are too cloudy."""
+    shift = pd.Timedelta(hours=grid.geographic_extent.centroid.coords[0][0] / 15)
+    days: dict[pd.Timestamp, list] = {}
+    for item in items:
+        day = (_time(item) + shift).normalize()
+        if first <= day <= last:
+            days.setdefault(day, []).append(item)
+    clear = {day: found for day, found in sorted(days.items()) if max_cloud is None or _cloud(found) <= max_cloud}
+    return clear, len(days) - len(clear)
+
+
+def _time(item) -> pd.Timestamp:
+    return pd.Timestamp(item.datetime or item.common_metadata.start_datetime).tz_convert(None)
+
+
+def _cloud(items: list) -> float:
+    return min(item.properties.get("eo:cloud_cover", 0) for item in items) / 100
+
+
+def _check_earlier(target: Path, product: _Product, grid, collection: str, orbit: int | None) -> int | None:
+    """The relative orbit of the files that are there, which must be of the same grid and collection."""
+    path = min(target.glob(f"{product.prefix}_*.tif"), default=None)
+    if path is None:
+        return None
+    with open_raster(path) as raster:
+        tags = raster.tags()
+        there = int(tags["RELATIVE_ORBIT"]) if "RELATIVE_ORBIT" in tags else None
+        found = (raster.shape, raster.transform, str(raster.crs), tags.get("COLLECTION"), there)
+    wanted = (tuple(grid.shape), grid.affine, str(grid.crs), collection, there if orbit is None else orbit)
+    if found != wanted:
+        told = (
+            f"{rows} x {cols} pixels from {to_map.c:.0f}, {to_map.f:.0f} in {crs}, collection {origin}"
+            + ("" if of_orbit is None else f", orbit {of_orbit}")
+            for (rows, cols), to_map, crs, origin, of_orbit in (found, wanted)
+        )
+        raise LevelError("{}: {} found, but {} expected, as asked for. Name another folder.".format(path, *told))
+    return there
+
+
+# Reading and writing images
+
+
+def _signing(catalog: str, collection: str) -> Callable[[str], str] | None:
+    """What adds a token to an address, fetched anew before it ends."""
+    if catalog not in TOKENS:
+        return None
+    token: dict = {"until": 0.0}
+
+    def sign(url: str) -> str:
+        if time.monotonic() > token["until"]:
+            text = get_json(f"{TOKENS[catalog]}/{collection}", {}, "token")
+            token.update(text=text, until=time.monotonic() + _TOKEN_S)
+        return f"{url}?{token['text']}"
+
+    return sign
+
+
+def _mosaic(items: list, product: _Product, grid, sign: Callable | None) -> tuple[np.ndarray, dict[str, str]]:
+    """(n_bands, rows, cols) of one day, and tags. A pixel has the value of the first item that has one."""
+    image = np.full((len(product.assets), *grid.shape), np.nan, np.float32)
+    used, shifts = [], []
+    for item in sorted(items, key=lambda item: (not _lies_on(item, grid), -_baseline(item), item.id)):
+        values = _read(item, product, grid, sign)
+        values[~(values > 0)] = np.nan
+        if product.prefix == "S2":
+            shifts.append(_shift_dn(item, _keys(item, product)["B03"], values[:-1]))
+            values[:-1] = np.maximum(values[:-1] - shifts[-1], 1)  # NaN stays NaN
+        else:
+            values = 10 * np.log10(values)
+        image = np.where(np.isnan(image), values, image)
+        used.append(item)
+        if not np.isnan(image).any():
+            break
+    tags = {"ITEMS": ",".join(item.id for item in used), "TIME_UTC": f"{_time(used[0]):%Y-%m-%dT%H:%M:%S}"}
+    if product.prefix == "S2":
+        baselines = ",".join(str(item.properties.get("s2:processing_baseline", "")) for item in used)
+        tags |= {"BOA_ADD_OFFSET": "0", "SUBTRACTED_DN": ",".join(map(str, shifts)), "ITEM_BASELINES": baselines}
+        return np.nan_to_num(image, nan=product.nodata).astype(product.dtype), tags
+    for tag in ("RELATIVE_ORBIT", "ORBIT_STATE"):
+        if (value := used[0].properties.get(f"sat:{tag.lower()}")) is not None:
+            tags[tag] = str(value)
+    return image, tags | {"UNIT": "dB (gamma nought, radiometrically terrain corrected)"}
+
+
+def _read(item, product: _Product, grid, sign: Callable | None) -> np.ndarray:
+    keys = _keys(item, product)
+    loaded = require("odc.stac").load(
+        [item],
+        bands=list(keys.values()),
+        geobox=grid,
+        dtype=product.dtype,
+        nodata=None if np.isnan(product.nodata) else product.nodata,
+        resampling={"*": "bilinear"} | ({keys["SCL"]: "nearest"} if "SCL" in keys else {}),
+        patch_url=sign,
+        stac_cfg={"*": {"warnings": "ignore"}},  # of colours that several bands share; we name assets
+    )
+    return np.stack([loaded[keys[band]].values[0] for band in product.assets]).astype(np.float32)
+
+
+def _lies_on(item, grid) -> bool:
+    """Whether its pixels are ours: tiles of two UTM zones overlap, and those of the other have to be resampled."""
+    codes = item.properties.get("proj:code"), f"EPSG:{item.properties.get('proj:epsg')}"
+    return str(grid.crs) in codes
+
+
+def _baseline(item) -> float:
+    return float(item.properties.get("s2:processing_baseline", 0))
+
+
+def _shift_dn(item, key: str, dn: np.ndarray) -> int:
+    """What must be subtracted from digital numbers, (n_bands, rows, cols), NaN where none; `key` is one of the assets.
+
+    Earth Search says in `earthsearch:boa_offset_applied` that it has done it, and where that is false it is not always
+    true (issues 66 and 71 of Element84/earth-search). There, numbers that are too small to be shifted decide.
+    """
+    applied = item.properties.get("earthsearch:boa_offset_applied")
+    if applied:
+        return 0
+    if "s2:processing_baseline" in item.properties:
+        shift = SHIFT_DN if _baseline(item) >= 4 else 0
+    else:
+        fields = item.assets[key].extra_fields
+        band = next(iter(fields.get("raster:bands", ())), {}) | {
+            name: fields[f"raster:{name}"] for name in ("offset", "scale") if f"raster:{name}" in fields
+        }
+        if not {"offset", "scale"} <= set(band):
+            raise LevelError(
+                f"{item.id}: neither s2:processing_baseline nor an offset of {key} found, one of them expected to tell "
+                "how digital numbers are shifted. Name another catalogue."
+            )
+        shift = round(-band["offset"] / band["scale"])
+    known = dn[np.isfinite(dn)]
+    if applied is False and known.size and np.mean(known < DARKEST_SHIFTED_DN) > 0.01:
+        return 0
+    return shift
+
+
+def _write(path: Path, image: np.ndarray, product: _Product, grid, tags: dict[str, str]) -> None:
+    profile = {
+        "driver": "GTiff",
+        "count": len(image),
+        "height": grid.shape.y,
+        "width": grid.shape.x,
+        "dtype": product.dtype,
+        "crs": str(grid.crs),
+        "transform": grid.affine,
+        "nodata": product.nodata,
+        "compress": "deflate",
+    }
+    with replacing(path, LevelError) as unfinished, rasterio.open(unfinished, "w", **profile) as file:
+        file.write(image)
+        file.descriptions = tuple(product.assets)
+        file.update_tags(**tags)
