@@ -85,7 +85,9 @@ own = load_runs(ARCHIVE / "attention")
 own = own[(own["reservoir"] == "BHC") & (own["model"] == NETWORKS_BEST)].dropna(subset="r2")
 regional = load_runs(ARCHIVE / "regionalization").dropna(subset="r2")
 table5 = published.load("wu2023_table5_regionalization_bhc").set_index("stage")
-simple = load_runs(ARCHIVE / "depth_baselines").dropna(subset="r2")
+borrowed = load_runs(ARCHIVE / "depth_baselines").dropna(subset="r2")
+strangers = borrowed[borrowed["own"].astype(str) == "False"]
+simple = borrowed.drop(strangers.index)
 alone = load_runs(ARCHIVE / "twin_baselines").dropna(subset="r2")
 if "without" in alone:
     alone = alone[alone["without"].isna()]
@@ -96,7 +98,7 @@ STAGES = {"BHC alone": None, "+ BIL": "BIL", "+ BIL, GLL": "BIL+GLL", "+ BIL, GL
 def stage_of(frame: pd.DataFrame, first: pd.DataFrame, sources: str | None) -> pd.DataFrame:
     if sources is None:
         return first.set_index("seed")
-    return frame[(frame["target"] == "BHC") & (frame["sources"] == sources) & (frame["own"].fillna(value=True).astype(bool))].set_index("seed")
+    return frame[(frame["target"] == "BHC") & (frame["sources"] == sources)].set_index("seed")
 
 
 rows = []
@@ -159,7 +161,6 @@ print(f"{one_more.mean():+.2f} {three_more.mean():+.2f}", len(one_more))
 
 # %% tags=["hide-input", "remove-output"]
 left_out = load_runs(ARCHIVE / "left_out").dropna(subset="r2")
-strangers = simple[simple["own"].astype(str) == "False"]
 rows = []
 for reservoir in CALIFORNIA:
     row = {"left out": reservoir}

@@ -201,6 +201,7 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
             criterion=_LOSSES[self.loss],
             iterator_train__drop_last=n_samples % int(self.batch_size) == 1,  # nothing can be normalized over one image
             iterator_valid__batch_size=64,
+            optimizer__fused=True,  # 21 million weights: a third of a step's time else goes into their update
             train_split=train_split,
             **self._settings_of_net(),
         )
