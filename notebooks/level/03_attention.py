@@ -306,7 +306,7 @@ torch.set_num_threads(1)
 lyons = simulate(CHARACTERS["LYS"], n=80, random_state=2).coarse(2)
 train, test = random_split(lyons.level_m)
 regressor = LevelRegressor("channel", max_epochs=6, batch_size=8).fit(lyons.images[train], lyons.level_m[train])
-maps = grad_cam(regressor, lyons.images[test], layer="layer1")
+maps = grad_cam(regressor, lyons.images[test])
 
 # %% tags=["hide-input", "remove-output"]
 water = AreaLevelRegressor(lyons.bands).water(lyons.images)

@@ -88,7 +88,7 @@ class OneCycle(Callback):
         self.rise = rise
 
     def on_train_begin(self, net, X=None, **kwargs) -> None:
-        self.steps_an_epoch_ = math.ceil(len(X) / net.batch_size)
+        self.steps_an_epoch_ = len(net.get_iterator(net.get_dataset(X), training=True))
         self.step_ = (len(net.history)) * self.steps_an_epoch_
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs) -> None:

@@ -80,6 +80,13 @@ def test_a_pixel_changes_where_it_contradicts_the_fewest_images():
     assert (model.zone_[5, :12] == [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4]).all()
 
 
+def test_of_several_levels_a_pixel_takes_the_middle():
+    train = lakes([0, 8, 8, 8, 8])
+    train[2, 1, 5, 5] = 0.9  # dry, wet, dry, wet, wet: wet from the second image on, or from the fourth, is as good
+    model = ShoreLevelRegressor().fit(train, [1.0, 2.0, 3.0, 4.0, 5.0])
+    assert (model.zone_[5, 4], model.zone_[5, 5]) == (1, 2)
+
+
 def test_a_correction_learns_what_the_first_estimate_leaves():
     rng = np.random.default_rng(0)
     cols = rng.integers(4, 16, 40)

@@ -54,9 +54,23 @@ def test_from_a_folder_of_images_to_levels_with_intervals(reservoir, run, tmp_pa
     assert (table["level_m"] - gauge)[given].abs().mean() < 1
     assert table.loc[~given, "abstains"].notna().all()
     told = run("report", "--scenes", images, "--model", "model", "-o", "report", "--coverage", "0.8")
-    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["levels.csv", "levels.png"]
-    assert (tmp_path / "report" / "levels.png").read_bytes()[:4] == b"\x89PNG"
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["estimates.csv", "estimates.png"]
+    assert (tmp_path / "report" / "estimates.png").read_bytes()[:4] == b"\x89PNG"
     assert "intervals of 80%" in told
+
+
+def test_a_gauge_record_is_not_overwritten_by_estimates(reservoir, run, tmp_path):
+    images, levels = reservoir / "sentinel2", reservoir / "levels.csv"
+    run("fit", "--scenes", images, "--levels", levels, "--out", "model", "--model", "shore")
+    before = levels.read_bytes()
+    told = run("predict", "--scenes", images, "--model", "model", "-o", levels, code=2)
+    assert "levels.csv: a file with 'date,elevation_ft' found, none or older estimates expected" in told
+    assert levels.read_bytes() == before
+    for _ in range(2):  # older estimates are
+        run("report", "--scenes", images, "--model", "model", "-o", reservoir)
+    assert levels.read_bytes() == before
+    told = run("fit", "--scenes", images, "--levels", reservoir / "estimates.csv", "--out", "again", code=2)
+    assert "estimates.csv: estimates of this package found, a gauge record expected" in told
 
 
 def test_a_network_is_fitted_and_used_in_the_same_way(reservoir, run, tmp_path):
@@ -89,7 +103,10 @@ def test_a_cloudy_image_is_a_row_with_a_reason(reservoir, run, tmp_path):
     [
         (("fit", "--scenes", "{images}", "--levels", "nowhere.csv", "--out", "m"), "nowhere.csv: not readable"),
         (("fit", "--scenes", "{images}", "--levels", "{levels}", "--out", "m", "--bands", "B11"), "B11 expected too"),
-        (("fit", "--scenes", "{images}", "--levels", "{levels}", "--out", "m", "--model", "oracle"), "model 'oracle'"),
+        (
+            ("fit", "--scenes", "{images}", "--levels", "{levels}", "--out", "m", "--model", "oracle"),
+            "--model oracle found, one of curve, shore, network",
+        ),
         (("predict", "--scenes", "{images}", "--model", "nowhere", "-o", "x.csv"), "nowhere/model.json: No such file"),
     ],
 )

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from millpond.level.baselines import AreaLevelRegressor
 from millpond.level.errors import LevelError
 from millpond.level.estimation import LevelModel, fit_level_model
 from millpond.level.twin import CHARACTERS, simulate
@@ -104,8 +105,24 @@ def test_a_saved_shore_estimates_the_same(scenes, tmp_path):
     loaded = LevelModel.load(tmp_path / "model")
     pd.testing.assert_frame_equal(loaded.estimate(scenes), fitted.estimate(scenes))
     (tmp_path / "model" / "weights-2.safetensors").write_bytes(b"cut off")
-    with pytest.raises(LevelError, match=r"model\.json: no saved level model found"):
+    with pytest.raises(LevelError, match=r"weights-2\.safetensors: no arrays of this model found"):
         LevelModel.load(tmp_path / "model")
+    (tmp_path / "model" / "weights-2.safetensors").unlink()
+    with pytest.raises(LevelError, match=r"weights-2\.safetensors: no arrays of this model found"):
+        LevelModel.load(tmp_path / "model")
+
+
+def test_radar_water_is_that_of_the_curve(tmp_path):
+    radar = simulate(CHARACTERS["LYS"], "sentinel1", n=60)
+    model = fit_level_model(radar)
+    assert model.threshold in {regressor.threshold_ for regressor in model.fitted}
+    estimates = model.estimate(radar)
+    np.testing.assert_allclose(estimates["area_km2"], model.training["area_km2"])
+    np.testing.assert_allclose(
+        estimates["area_km2"], AreaLevelRegressor(radar.bands, 1e-4, model.threshold).area_km2(radar.images)
+    )
+    model.save(tmp_path / "model")
+    pd.testing.assert_frame_equal(LevelModel.load(tmp_path / "model").estimate(radar), estimates)
 
 
 def test_a_saved_network_estimates_the_same(scenes, tmp_path):
@@ -133,8 +150,9 @@ def test_a_saved_network_estimates_the_same(scenes, tmp_path):
             {"model": "oracle"},
             40,
             None,
-            "model 'oracle' with attention None found, one of curve, shore, network expected",
+            "model 'oracle' found, one of curve, shore, network expected",
         ),
+        ({"attention": "channel"}, 40, None, "attention 'channel' of a curve found, channel, channel-spatial of a"),
         ({}, 14, None, "14 usable scenes with a level found, 15 or more expected"),
         ({}, 20, 5.0, "constant or missing levels found"),
         ({}, 20, np.nan, "constant or missing levels found"),

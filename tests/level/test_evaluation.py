@@ -29,6 +29,15 @@ def test_models_are_compared_on_the_same_draws():
     assert with_interval(other - one) == "0.20 (0.20 to 0.20)"
 
 
+def test_a_draw_of_one_level_has_no_r2():
+    level_m = np.array([2865.3, 2865.3, 2866.1, 2866.1])
+    found = pooled_scores(level_m, level_m + 0.1, [0, 0, 1, 1])
+    alone = np.isnan(found["r2"])
+    assert alone.mean() == pytest.approx(0.5, abs=0.05)
+    assert found["r2"][~alone].min() > 0.9
+    assert with_interval(found["r2"]).count("nan") == 0
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(LevelError, match=r"estimates of shape \(1, 2\) and blocks of shape \(3,\) for 3 levels found"):
         pooled_scores([1, 2, 3], [1, 2], [0, 0, 1])

@@ -21,7 +21,7 @@ def fitted():
 
 def test_a_network_looks_where_the_level_is_told(fitted):
     regressor, images = fitted
-    maps = grad_cam(regressor, images[:12], layer="layer1")
+    maps = grad_cam(regressor, images[:12])
     assert maps.shape == (12, 32, 32)
     assert maps.min() >= 0
     np.testing.assert_allclose(maps.sum(axis=(1, 2)), 1, rtol=1e-4)

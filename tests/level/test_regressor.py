@@ -70,7 +70,11 @@ class Killed(Exception):
     pass
 
 
-def test_a_stopped_fit_goes_on_to_the_same_weights(fitted, tmp_path, monkeypatch):
+@pytest.mark.parametrize("n", [24, 17])  # of 17, a last batch of one is left out
+def test_a_stopped_fit_goes_on_to_the_same_weights(n, tmp_path, monkeypatch):
+    X, Y = lakes()
+    X, Y = X[:n], Y[:n]
+    whole = LevelRegressor("channel", **SMALL).fit(X, Y)
     write = Checkpoint.on_epoch_end
 
     def write_and_die(self, net, **kwargs):
@@ -83,9 +87,16 @@ def test_a_stopped_fit_goes_on_to_the_same_weights(fitted, tmp_path, monkeypatch
         with pytest.raises(Killed):
             LevelRegressor("channel", **SMALL, checkpoint=path).fit(X, Y)
     resumed = LevelRegressor("channel", **SMALL, checkpoint=path).fit(X, Y)
-    assert same(fitted, resumed)
+    assert same(whole, resumed)
     with pytest.raises(TrainingError, match=r"other settings found \(samples\)"):
         LevelRegressor("channel", **SMALL, checkpoint=path).fit(X, Y + 1)
+
+
+def test_the_learning_rate_falls_to_its_end_without_the_batch_of_one():
+    fitted = LevelRegressor(**SMALL).fit(X[:17], Y[:17])
+    cycle = dict(fitted.net_.callbacks_)["OneCycle"]
+    assert cycle.step_ == SMALL["max_epochs"] * 2 == sum(fitted.net_.history[:, "train_batch_count"])
+    assert fitted.net_.optimizer_.param_groups[0]["lr"] == pytest.approx(cycle.rate(0.75))
 
 
 def test_saved_weights_predict_the_same(fitted, tmp_path):

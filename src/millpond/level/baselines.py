@@ -102,10 +102,11 @@ class AreaLevelRegressor(RegressorMixin, BaseEstimator):
 class ShoreLevelRegressor(AreaLevelRegressor):
     """The level whose water would lie where water is seen.
 
-    Each pixel is wet from some level of the training on; the pixels that change between two neighbouring levels are a
-    zone. Of a new image, the zones below the level should be wet and those above dry, and of the zone around it the
-    share that the level has risen through. The estimate is the level whose zones differ least from the seen ones, in
-    pixels. A cloud or a shadow changes the area; but it puts water where none can be at that level, and is outvoted.
+    Each pixel is wet from some level of the training on: the one that the fewest images contradict, or the middle
+    between the first and the last of several. The pixels that change between two neighbouring levels are a zone. Of a
+    new image, the zones below the level should be wet and those above dry, and of the zone around it the share that the
+    level has risen through. The estimate is the level whose zones differ least from the seen ones, in pixels. A cloud
+    or a shadow changes the area; but it puts water where none can be at that level, and is outvoted.
 
     Parameters and attributes are those of `AreaLevelRegressor`; besides, `levels_m_` are the sorted levels of the
     training and `zone_` (rows, cols) the number of levels that leave a pixel dry.
@@ -118,7 +119,8 @@ class ShoreLevelRegressor(AreaLevelRegressor):
         wet = self.water(X)[order]
         self.levels_m_, first = np.unique(np.asarray(y, dtype=float)[order], return_index=True)
         # Contradictions if a pixel were dry at the k lowest images and wet at all others.
-        wrong = np.concatenate([np.zeros((1, *wet.shape[1:]), int), np.cumsum(np.where(wet, 1, -1), axis=0)])
+        changes = np.where(wet, np.int16(1), np.int16(-1))
+        wrong = np.concatenate([np.zeros_like(changes[:1]), np.cumsum(changes, axis=0, dtype=np.int16)])
         wrong = wrong[[*first, len(wet)]]
         least = wrong == wrong.min(axis=0)
         lowest, highest = least.argmax(axis=0), len(wrong) - 1 - least[::-1].argmax(axis=0)

@@ -30,7 +30,9 @@ def fit(
     scenes: Scenes,
     levels: Annotated[Path, typer.Option(help="Gauge record: CDEC, USGS, ECCC, or a CSV of date and level.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the model to.")],
-    model: Annotated[str, typer.Option(help="curve (area against level) or network (ResNet-34).")] = "curve",
+    model: Annotated[
+        str, typer.Option(help="curve (area against level), shore (where the water is) or network (ResNet-34).")
+    ] = "curve",
     attention: Annotated[str | None, typer.Option(help="Of the network: channel or channel-spatial.")] = None,
     bands: Annotated[str, typer.Option(help="Separated by commas; VV and VH are backscatter in dB.")] = "B03,B08",
     unit: Annotated[str | None, typer.Option(help="m or ft; default: what the record says.")] = None,
@@ -44,9 +46,11 @@ def fit(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Fit a model to scenes with levels, and tell how good it is on months that it hasn't seen."""
-    from millpond.level.estimation import NETWORK, check_folder, fit_level_model
+    from millpond.level.estimation import MODELS, NETWORK, check_folder, fit_level_model
     from millpond.level.scenes import read_scenes
 
+    if model not in MODELS:
+        raise typer.BadParameter(f"--model {model} found, one of {', '.join(MODELS)} expected.")
     if model != NETWORK and attention is not None:
         raise typer.BadParameter("--attention belongs to --model network.")
     found = read_scenes(
@@ -85,6 +89,7 @@ def predict(
     from millpond.files import write_text
     from millpond.level.errors import LevelError
 
+    _check_file(out)
     table, _ = _estimates(scenes, model, area, None if no_mask else max_cloud, coverage)
     write_text(out, table.to_csv(float_format="%.4f"), LevelError)
     typer.echo(f"{out}: {_told(table, coverage)}")
@@ -94,7 +99,7 @@ def predict(
 def report(
     scenes: Scenes,
     model: Model,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write levels.csv and levels.png to.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write estimates.csv and estimates.png to.")],
     area: Area = None,
     max_cloud: MaxCloud = 0.1,
     no_mask: NoMask = False,
@@ -105,15 +110,16 @@ def report(
     from millpond.level.errors import LevelError
     from millpond.level.figures import level_figure
 
+    _check_file(out / _TABLE)
     table, fitted = _estimates(scenes, model, area, None if no_mask else max_cloud, coverage)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LevelError(f"{out}: {error.strerror}; a folder expected. Choose another.") from None
-    write_text(out / "levels.csv", table.to_csv(float_format="%.4f"), LevelError)
-    with replacing(out / "levels.png", LevelError) as unfinished:
+    write_text(out / _TABLE, table.to_csv(float_format="%.4f"), LevelError)
+    with replacing(out / "estimates.png", LevelError) as unfinished:
         level_figure(table, fitted.training).savefig(unfinished, format="png", dpi=150)
-    typer.echo(f"{out}: levels.csv and levels.png; {_told(table, coverage)}")
+    typer.echo(f"{out}: {_TABLE} and estimates.png; {_told(table, coverage)}")
 
 
 @app.command()
@@ -177,6 +183,23 @@ def download(
         typer.echo(f"{out / sensor}: {told}" + ("" if found.orbit is None else f"; relative orbit {found.orbit}"))
 
 
+_TABLE = "estimates.csv"
+_COLUMNS = ["level_m", "low_m", "high_m", "area_km2", "in_training", "abstains"]
+
+
+def _check_file(path: Path) -> None:
+    """Nothing but older estimates is overwritten: a gauge record looks much the same, and can't be had again."""
+    from millpond.level.errors import LevelError
+
+    if path.is_file():
+        with open(path, encoding="utf-8", errors="replace") as file:
+            head = file.readline().strip()
+        if head != ",".join(["date", *_COLUMNS]):
+            raise LevelError(
+                f"{path}: a file with {head[:60]!r} found, none or older estimates expected. Choose another."
+            )
+
+
 def _estimates(scenes: Path, model: Path, area: Path | None, max_cloud: float | None, coverage: float):
     """By date, those included whose images could not be used; and the model."""
     import pandas as pd
@@ -193,8 +216,7 @@ def _estimates(scenes: Path, model: Path, area: Path | None, max_cloud: float | 
         table = None
     refused = found.dropped.set_index("date")["reason"].rename("abstains").to_frame()
     if table is None:
-        columns = ["level_m", "low_m", "high_m", "area_km2", "in_training", "abstains"]
-        return refused.reindex(columns=columns), fitted
+        return refused.reindex(columns=_COLUMNS), fitted
     return pd.concat([table, refused]).sort_index(kind="stable").rename_axis("date"), fitted
 
 

@@ -36,7 +36,7 @@ SMALLEST_SCENES = 15
 """Scenes with a level from which a model is fitted."""
 
 SMALLEST_WATER_KM2 = 0.01
-"""A hundred pixels: the area below which shore pixels decide."""
+"""A hundred pixels of 10 m: the area below which shore pixels decide."""
 
 COVERAGE = 0.9
 """Share of dates whose interval should hold the level, where none is stated."""
@@ -73,6 +73,8 @@ class LevelModel:
         As `Scenes.place`.
     fitted : tuple
         A regressor for each fold, fitted without it.
+    threshold : float
+        Of what looks like water, as `millpond.level.baselines.AreaLevelRegressor` finds it on all training dates.
     """
 
     model: str
@@ -83,6 +85,7 @@ class LevelModel:
     shape: tuple[int, int]
     place: tuple[str, float, float] | None
     fitted: tuple[BaseEstimator, ...] = field(repr=False)
+    threshold: float = 0.0
 
     @property
     def scores(self) -> dict[str, float]:
@@ -126,7 +129,7 @@ class LevelModel:
         alone = known["fold"].reindex(scenes.dates)[in_training].to_numpy(int)
         by_fold[:, in_training] = by_fold[alone, in_training]
         estimates = cv_plus(by_fold[known["fold"]].T, residuals, coverage, "dates", LevelError)
-        area_km2 = _area_km2(scenes)
+        area_km2 = AreaLevelRegressor(self.bands, _pixel_km2(self.pixel_m), self.threshold).area_km2(scenes.images)
         table = pd.DataFrame(dict(zip(("level_m", "low_m", "high_m"), estimates, strict=True)), index=scenes.dates)
         low, high = self.band_range
         margin = BEYOND_RANGE * (high - low)
@@ -189,6 +192,7 @@ class LevelModel:
             "band_range": self.band_range.tolist(),
             "shape": self.shape,
             "place": self.place,
+            "threshold": self.threshold,
             "dates": [f"{date:%Y-%m-%d}" for date in self.training.index],
             "training": {name: column.tolist() for name, column in self.training.items()},
         }
@@ -219,9 +223,9 @@ class LevelModel:
         Raises
         ------
         LevelError
-            If there is no such model.
+            If there is no such model, or an array of a shore is missing or damaged.
         TrainingError
-            If a file of weights is missing or damaged.
+            If weights of a network are.
         """
         path = Path(folder) / _JSON
         try:
@@ -241,12 +245,13 @@ class LevelModel:
                 )
             place = None if content["place"] is None else tuple(content["place"])
             band_range, shape = np.array(content["band_range"]), tuple(content["shape"])
-            return cls(content["model"], bands, pixel_m, training, band_range, shape, place, fitted)
+            about = bands, pixel_m, training, band_range, shape, place
+            return cls(content["model"], *about, fitted, float(content["threshold"]))
         except OSError as error:
             raise LevelError(
                 f"{path}: {error.strerror}; a folder with a saved model expected. Check the path."
             ) from None
-        except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise LevelError(f"{path}: no saved level model found ({error}). Fit and save it again.") from None
 
 
@@ -279,8 +284,11 @@ def fit_level_model(
     LevelError
         If there is no such model, or scenes or months are too few, or levels constant or missing.
     """
-    if model not in MODELS or attention not in ATTENTIONS:
-        raise LevelError(f"model {model!r} with attention {attention!r} found, one of {', '.join(MODELS)} expected.")
+    if model not in MODELS:
+        raise LevelError(f"model {model!r} found, one of {', '.join(MODELS)} expected.")
+    if attention not in (ATTENTIONS if model == NETWORK else (None,)):
+        known = ", ".join(name for name in ATTENTIONS if name)
+        raise LevelError(f"attention {attention!r} of a {model} found, {known} of a network, or none, expected.")
     if len(scenes) < SMALLEST_SCENES:
         raise LevelError(
             f"{len(scenes)} usable scenes with a level found, {SMALLEST_SCENES} or more expected. Add dates."
@@ -298,7 +306,8 @@ def fit_level_model(
     else:
         of_water = {CURVE: AreaLevelRegressor, SHORE: ShoreLevelRegressor}[model]
         unfitted = of_water(scenes.bands, _pixel_km2(scenes.pixel_m))
-    area_km2 = _area_km2(scenes)
+    index = AreaLevelRegressor(scenes.bands, _pixel_km2(scenes.pixel_m)).fit(scenes.images, scenes.level_m)
+    area_km2 = index.area_km2(scenes.images)
     fold = np.empty(len(scenes), int)
     out_of_fold_m = np.empty(len(scenes))
     fitted = []
@@ -313,7 +322,8 @@ def fit_level_model(
     means = scenes.images.mean(axis=(2, 3))
     band_range = np.stack([means.min(axis=0), means.max(axis=0)])
     shape = scenes.images.shape[2:]
-    return LevelModel(model, scenes.bands, scenes.pixel_m, training, band_range, shape, scenes.place, tuple(fitted))
+    about = scenes.bands, scenes.pixel_m, training, band_range, shape, scenes.place
+    return LevelModel(model, *about, tuple(fitted), index.threshold_)
 
 
 def check_folder(folder: str | Path) -> Path:
@@ -329,14 +339,12 @@ def check_folder(folder: str | Path) -> Path:
         return folder
     if not folder.is_dir():
         raise LevelError(f"{folder}: a file found, a folder for the model expected. Choose another.")
-    own = [*folder.glob(_weights("*")), folder / _JSON]  # of an older model, or of one that was never finished
+    own = [*folder.glob(_weights("*") + "*"), *folder.glob(_JSON + "*")]  # also of a model that was never finished
     if others := [path.name for path in folder.iterdir() if path not in own]:
-        raise LevelError(f"{folder}: {len(others)} other files found, an empty folder or a model expected.")
+        raise LevelError(
+            f"{folder}: {len(others)} other files found, an empty folder or a model expected. Choose another."
+        )
     return folder
-
-
-def _area_km2(scenes: Scenes) -> np.ndarray:
-    return AreaLevelRegressor(scenes.bands, _pixel_km2(scenes.pixel_m)).area_km2(scenes.images)
 
 
 def _pixel_km2(pixel_m: Iterable[float]) -> float:
@@ -352,7 +360,13 @@ def _curve(bands: tuple[str, ...], pixel_m: tuple[float, float], points: dict) -
 
 
 def _shore(bands: tuple[str, ...], pixel_m: tuple[float, float], path: Path) -> ShoreLevelRegressor:
-    arrays = load_file(path)
+    try:
+        arrays = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise LevelError(
+            f"{path}: no arrays of this model found ({error}), a safetensors file as saved expected. Fit and save it "
+            "again."
+        ) from None
     regressor = ShoreLevelRegressor(bands, _pixel_km2(pixel_m))
     regressor.zone_, regressor.levels_m_ = arrays["zone"], arrays["levels_m"]
     regressor.threshold_ = float(arrays["threshold"])

@@ -27,6 +27,8 @@ def pooled_scores(level_m, estimates_m, blocks, random_state: int = 0) -> dict[s
     -------
     dict of (1 + N_DRAWS,) arrays
         For each of `SCORES` its mean over the repetitions: on all dates, and on each draw of blocks with replacement.
+        NaN where all levels of a draw are the same. Trainings aren't drawn anew, and blocks may be few, so that
+        intervals are rather too narrow.
 
     Raises
     ------
@@ -45,7 +47,9 @@ def pooled_scores(level_m, estimates_m, blocks, random_state: int = 0) -> dict[s
     times = np.concatenate([np.ones((1, len(level_m))), drawn[:, block]])  # how often each date counts
     n = times.sum(axis=1)
     squared, absolute = (np.mean(f(estimates_m - level_m), axis=0) for f in (np.square, np.abs))
-    spread = times @ level_m**2 - (times @ level_m) ** 2 / n
+    centred = level_m - level_m.mean()  # levels of hundreds of metres would drown their differences in rounding
+    spread = times @ centred**2 - (times @ centred) ** 2 / n
+    spread[spread < 1e-9 * spread[0]] = np.nan  # a draw of one level has no R2
     rmse_m = np.mean([np.sqrt(times @ np.square(each - level_m) / n) for each in estimates_m], axis=0)
     return {"r2": 1 - times @ squared / spread, "rmse_m": rmse_m, "mae_m": times @ absolute / n}
 

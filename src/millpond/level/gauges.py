@@ -300,6 +300,8 @@ def _plain(path: Path, text: str) -> tuple[list, list, set]:
     header = [cell.strip() for cell in next(csv.reader(io.StringIO(text)))]
     if len(header) < 2:
         raise LevelError(f"{path}: no columns found in {header!r}, a CSV with a date and a level expected.")
+    if {"low_m", "high_m", "abstains"} <= set(header):
+        raise LevelError(f"{path}: estimates of this package found, a gauge record expected. Name the record.")
     dates = [name for name in header if name.lower() in ("date", "datetime", "time", "day")]
     levels = [name for name in header if re.search("level|elevation|stage|height", name.lower())]
     if len(dates) != 1 or len(levels) != 1:

@@ -6,9 +6,9 @@ from torch import nn
 
 from millpond.level.regressor import LevelRegressor
 
-LAYER = "layer2"
-"""Of the ResNet: its maps have an eighth of the image's resolution. At the end, where Grad-CAM is usual, an image of 64
-pixels is 2 x 2."""
+LAYER = "layer1"
+"""Of the ResNet: its maps have a quarter of the image's resolution. At the end, where Grad-CAM is usual, an image of 64
+pixels is 2 x 2, too coarse for a shore."""
 
 SHORE = (0.05, 0.95)
 """Pixels that are wet in more than the first and less than the second share of the dates are the shore."""

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import clone
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.model_selection import GroupKFold
 
@@ -15,7 +14,7 @@ from millpond import datasets
 from millpond.experiment import run_grids
 from millpond.level.baselines import AreaLevelRegressor, CorrectedLevelRegressor, baselines
 from millpond.level.errors import LevelError
-from millpond.level.estimation import COVERAGE, fit_level_model
+from millpond.level.estimation import BLOCK_DAYS, COVERAGE, fit_level_model
 from millpond.level.gauges import read_gauge
 from millpond.level.gradcam import grad_cam, share_on_shore
 from millpond.level.regressor import LevelRegressor
@@ -312,7 +311,7 @@ def score_itoiz(
     Parameters
     ----------
     model : str
-        One of `BASELINES` or `NETWORKS`.
+        One of `BASELINES` or `NETWORKS`, `CORRECTED_BY_RIDGE` or `CORRECTED_BY_NETWORK`.
     seed : int
         Of the folds and the model.
     folds : str
@@ -326,11 +325,11 @@ def score_itoiz(
         A row a date: `date`, `level_m`, `estimate_m`, `fold`; on the last `train_r2`, the lowest over the folds.
     """
     scenes = itoiz(coarser)
-    blocks = np.arange(len(scenes)) if folds == "random" else (scenes.dates - scenes.dates.min()).days // 30
+    blocks = np.arange(len(scenes)) if folds == "random" else (scenes.dates - scenes.dates.min()).days // BLOCK_DAYS
     splits = GroupKFold(5, shuffle=True, random_state=seed).split(scenes.images, groups=blocks)
     estimate_m, fold_of, train_r2 = np.empty(len(scenes)), np.empty(len(scenes), int), []
     for fold, (train, test) in enumerate(splits):
-        fitted = clone(unfitted(model, scenes, seed, profile)).fit(scenes.images[train], scenes.level_m[train])
+        fitted = unfitted(model, scenes, seed, profile).fit(scenes.images[train], scenes.level_m[train])
         estimate_m[test], fold_of[test] = fitted.predict(scenes.images[test]), fold
         train_r2.append(r2_score(scenes.level_m[train], fitted.predict(scenes.images[train])))
     rows = [
@@ -386,7 +385,7 @@ def score_twin(
     if at_most is not None:
         train = np.random.default_rng(seed).permutation(train)[:at_most]
     fitted = unfitted(model, scenes, seed, profile).fit(scenes.images[train], scenes.level_m[train])
-    rows = _history(fitted, len(train))
+    rows = _history(fitted)
     rows[-1] |= {"n_train": len(train), "train_r2": _r2(fitted, scenes.images[train], scenes.level_m[train])}
     rows[-1] |= _scores(scenes.level_m[test], fitted.predict(scenes.images[test]))
     rows[-1]["days"] = " ".join(str(n) for n in (scenes.dates[test] - scenes.dates.min()).days)
@@ -436,14 +435,17 @@ def score_depth(
         depths_m.append(depth_m(name, other)[taken])
     images, depths_m = np.concatenate(images), np.concatenate(depths_m)
     fitted = unfitted(model, scenes, seed, profile).fit(images, depths_m)
-    rows = _history(fitted, len(images))
+    rows = _history(fitted)
     rows[-1] |= {"n_train": len(images), "train_r2": _r2(fitted, images, depths_m)}
     rows[-1] |= _scores(depth_m(target, scenes)[test], fitted.predict(scenes.images[test]))
     return rows
 
 
 def depth_m(reservoir: str, scenes: Scenes) -> np.ndarray:
-    """Depth of the water at the dam, which unlike the level has no datum."""
+    """Level above the foot of the dam, which unlike that above the gauge's datum compares between reservoirs.
+
+    At Gerle Lake it is the foot before the valley below the full level was cut deeper.
+    """
     character = CHARACTERS[reservoir]
     return scenes.level_m - character.base_m + character.full_m
 
@@ -468,7 +470,7 @@ def score_choice(choice: str, seed: int, *, profile: str = "full") -> list[dict]
     train, seen = _split(scenes, "random", seed)
     train = np.random.default_rng(seed).permutation(train)[:N_EACH]
     fitted = LevelRegressor(**settings).fit(scenes.images[train], scenes.level_m[train])
-    rows = _history(fitted, len(train))
+    rows = _history(fitted)
     rows[-1] |= {"n_train": len(train), "train_r2": _r2(fitted, scenes.images[train], scenes.level_m[train])}
     rows[-1] |= _scores(scenes.level_m[seen], fitted.predict(scenes.images[seen]))
     return rows
@@ -509,13 +511,13 @@ def _split(scenes: Scenes, sampling: str, seed: int) -> tuple[np.ndarray, np.nda
     }[sampling]()
 
 
-def _history(fitted, n_train: int) -> list[dict]:
+def _history(fitted) -> list[dict]:
     if not isinstance(fitted, LevelRegressor):
         return [{}]
-    steps = -(-n_train // fitted.batch_size)
+    steps = np.cumsum(fitted.net_.history[:, "train_batch_count"])
     return [
-        {"epoch": row["epoch"], "steps": row["epoch"] * steps, "train_loss": float(row["train_loss"])}
-        for row in fitted.history_
+        {"epoch": row["epoch"], "steps": int(n), "train_loss": float(row["train_loss"])}
+        for row, n in zip(fitted.history_, steps, strict=True)
     ]
 
 

@@ -78,7 +78,8 @@ class Character:
     n_optical, n_radar : int
         Scenes of each satellite.
     bank_factor : float
-        Vertical exaggeration of the ground below the full level: steep banks make a cylinder.
+        Vertical exaggeration of the ground below the full level: steep banks make a cylinder. Heights above the foot of
+        the dam stay those above the foot before.
     vegetation : float
         Share of dense vegetation around the water.
     flooded_vegetation : float
