@@ -100,7 +100,9 @@ by_source = table4.pivot(index=["reservoir", "sampling"], columns="source", valu
 # %% tags=["remove-cell", "nbval-check-output"]
 lower = int((pairs["rmse_m", "chronological"] < pairs["rmse_m", "random"]).sum())
 falls = {
-    (section, score): stated[(stated["section"] == section) & (stated["quantity"] == f"{score} decrease with CAM")]["value"].iloc[0]
+    (section, score): stated[(stated["section"] == section) & (stated["quantity"] == f"{score} decrease with CAM")][
+        "value"
+    ].iloc[0]
     for section in ("abstract", "4.4")
     for score in ("RMSE", "MAE")
 }

@@ -63,7 +63,10 @@ listed = load_runs(ARCHIVE / "itoiz_scenes")
 listed["date"] = pd.to_datetime(listed["date"])
 used = listed[listed["reason"] == "used"]
 reasons = listed["reason"].value_counts()
-glue("tab-itoiz-reasons", plots.table(pd.DataFrame({"what became of it": reasons.index, "dates": reasons.map(str).to_numpy()})))
+glue(
+    "tab-itoiz-reasons",
+    plots.table(pd.DataFrame({"what became of it": reasons.index, "dates": reasons.map(str).to_numpy()})),
+)
 
 if live:
     scenes = read_scenes(datasets.path("itoiz"))
@@ -128,7 +131,9 @@ left.legend()
 order = used.sort_values("area_km2")
 falling = used["date"] < used.loc[used["level_m"].idxmin(), "date"]
 for name, part, marker in (("falling", used[falling], "v"), ("rising", used[~falling], "^")):
-    right.plot(part["area_km2"], part["level_m"], marker, ms=5, label=name, color="#0072B2" if name == "falling" else "#009E73")
+    right.plot(
+        part["area_km2"], part["level_m"], marker, ms=5, label=name, color="#0072B2" if name == "falling" else "#009E73"
+    )
 fitted = IsotonicRegression().fit(order["area_km2"], order["level_m"])
 grid = np.linspace(order["area_km2"].min(), order["area_km2"].max(), 200)
 right.plot(grid, fitted.predict(grid), color="black", lw=1)
@@ -209,7 +214,9 @@ glue("itoiz_curve_r2", f"{curve_random['r2'][0]:.3f}", display=False)
 glue("itoiz_curve_rmse", f"{curve_random['rmse_m'][0]:.2f} m", display=False)
 glue("itoiz_curve_months", f"{curve_months['r2'][0]:.3f}", display=False)
 glue("itoiz_curve_months_rmse", f"{curve_months['rmse_m'][0]:.2f} m", display=False)
-glue("itoiz_shore_gain", with_interval(shore_months["rmse_m"] - curve_months["rmse_m"], "{:+.2f}") + " m", display=False)
+glue(
+    "itoiz_shore_gain", with_interval(shore_months["rmse_m"] - curve_months["rmse_m"], "{:+.2f}") + " m", display=False
+)
 coarse_gain = found[SHORE, "months", COARSER]["rmse_m"] - found[CURVE, "months", COARSER]["rmse_m"]
 glue("itoiz_shore_gain_coarse", with_interval(coarse_gain, "{:+.2f}") + " m", display=False)
 glue("itoiz_forest", f"{found['random forest on band statistics', 'random', 1]['r2'][0]:.2f}", display=False)
@@ -232,7 +239,7 @@ print(f"{curve_random['r2'][0]:.3f} {curve_months['r2'][0]:.3f} {shore_months['r
 #
 # Now the study's: a residual network of 34 layers, {term}`ResNet-34`, that reads an image and gives a number between 0 and 1, the level between the lowest and the highest of the training. It gets Itoiz at 40 m, as means over 4 x 4 pixels, so that two cores
 # train it in about a minute: {glue:text}`itoiz_epochs` epochs, batches of {glue:text}`itoiz_batch`, by AdamW and a learning rate that rises and falls once. The study says {glue:text}`itoiz_paper_epochs` epochs in batches of {glue:text}`itoiz_paper_batch` and nothing of optimizer and loss. CAM and CSAM put
-# attention in front; [a later chapter](03_attention.ipynb) explains them. The last row trains a network on what the curve leaves.
+# attention to bands, and to bands and places, in front of it. The last row trains a network on what the curve leaves.
 
 # %% tags=["hide-input", "remove-output"]
 networks = load_runs(ARCHIVE / "itoiz")
@@ -241,7 +248,10 @@ of_networks = {key: scores_of(part) for key, part in networks.groupby(["model", 
 rows = []
 for name in (CURVE, SHORE):
     for folds in FOLDS:
-        rows.append({"model": f"{name}, at 40 m", "folds of": folds, "repeats": f"{repeats}"} | table_row(found[name, folds, COARSER]))
+        rows.append(
+            {"model": f"{name}, at 40 m", "folds of": folds, "repeats": f"{repeats}"}
+            | table_row(found[name, folds, COARSER])
+        )
 for name in (*NETWORKS, CORRECTED_BY_NETWORK):
     for folds in FOLDS:
         if (name, folds) in of_networks:
@@ -334,7 +344,9 @@ told = pd.DataFrame(
         "date": [f"{date:%Y-%m-%d}" for date in estimates.index],
         "gauge (m)": [f"{level:.1f}" for level in scenes.level_m[-4:]],
         "estimate (m)": estimates["level_m"].map("{:.1f}".format).replace("nan", "—"),
-        "interval (m)": [f"{low:.1f} to {high:.1f}" if low == low else "—" for low, high in estimates[["low_m", "high_m"]].to_numpy()],
+        "interval (m)": [
+            f"{low:.1f} to {high:.1f}" if low == low else "—" for low, high in estimates[["low_m", "high_m"]].to_numpy()
+        ],
         "abstains": estimates["abstains"].replace("", "—"),
     }
 )
@@ -348,7 +360,7 @@ glue("tab-itoiz-told", plots.table(told))
 # ```
 # ````
 #
-# With about twenty dates an interval is wide, as it should be ({numref}`tab-itoiz-told`). How many levels such intervals hold is measured where the truth is known, in [the next chapter](02_satellite_and_split.ipynb).
+# With about twenty dates an interval is wide, as it should be ({numref}`tab-itoiz-told`). With so few dates one cannot count how many levels such intervals hold.
 #
 # ## Your own reservoir
 #
@@ -368,7 +380,7 @@ glue("tab-itoiz-told", plots.table(told))
 # - Of {glue:text}`itoiz_planned` planned repetitions of networks {glue:text}`itoiz_there` are archived so far.
 # - One reservoir, one drawdown. The dates are few, and the rule that drops some was chosen on them.
 # - Itoiz is large. At a small reservoir a pixel is a larger part of the water, and area tells less.
-# - There is no red band and no radar here. [The next chapter](02_satellite_and_split.ipynb) has both, simulated.
+# - There is no red band and no radar here.
 # - With four pixels averaged, the network saw less than the curve at 10 m. The table compares it with the curve on the same images.
 #
 # ## Exercises

@@ -232,6 +232,7 @@ glue("tab-level-live", plots.table(pd.DataFrame({"model": list(live), "R²": [f"
 # The archive has the network at {glue:text}`level_epochs` epochs on all scenes at 10 m, for each reservoir, satellite and sampling. A seed is another weather, another split and other weights. {numref}`tab-level-table4` puts R² beside the study's, {numref}`tab-level-rmse` the RMSE, and
 # {numref}`fig-level-table4` all of them. A level's R² depends on how much it moves in the test part, so a chronological test over a calm year scores low with small errors: the study's R² of {glue:text}`level_bil_r2` at Buck Island has an RMSE of {glue:text}`level_bil_rmse`, the second best of its table.
 
+
 # %% tags=["hide-input", "remove-output"]
 def last_rows(name: str) -> pd.DataFrame:
     runs = load_runs(ARCHIVE / name)
@@ -276,7 +277,11 @@ for combination in COMBINATIONS:
     rows.append(
         {"reservoir, satellite, split": label(combination)}
         | {"RMSE, published (m)": f"{theirs.loc[combination, 'rmse_m']:.2f}"}
-        | {f"{told} (m)": plots.mean_and_range(score(combination, model, "rmse_m"), "{:.2f}") for model, told in SHOWN.items() if model != FOREST}
+        | {
+            f"{told} (m)": plots.mean_and_range(score(combination, model, "rmse_m"), "{:.2f}")
+            for model, told in SHOWN.items()
+            if model != FOREST
+        }
         | {"MAE, published (m)": f"{theirs.loc[combination, 'mae_m']:.2f}"}
         | {"network (m) ": plots.mean_and_range(score(combination, NETWORK, "mae_m"), "{:.2f}")}
     )
@@ -294,7 +299,15 @@ for ax, reservoir in zip(axes, CALIFORNIA, strict=True):
                 if name == "published"
                 else score(combination, name, "r2").to_numpy()
             )
-            ax.plot(np.clip(values, FLOOR, None), np.full(len(values), y + shift), marker, color=color, ms=4, alpha=0.7, label=name if y == 0 else None)
+            ax.plot(
+                np.clip(values, FLOOR, None),
+                np.full(len(values), y + shift),
+                marker,
+                color=color,
+                ms=4,
+                alpha=0.7,
+                label=name if y == 0 else None,
+            )
     ax.set(title=reservoir, xlabel="R²", xlim=(FLOOR - 0.05, 1.05), ylim=(3.5, -0.5))
 axes[0].set_yticks(range(4), short)
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
@@ -353,7 +366,9 @@ BEST = {
 fig, axes = plt.subplots(4, 1, figsize=(7.5, 7.5), sharex=True)
 days_above = {}
 for ax, (reservoir, (sensor, sampling)) in zip(axes, BEST.items(), strict=True):
-    part = networks[(networks["reservoir"] == reservoir) & (networks["sensor"] == sensor) & (networks["sampling"] == sampling)]
+    part = networks[
+        (networks["reservoir"] == reservoir) & (networks["sensor"] == sensor) & (networks["sampling"] == sampling)
+    ]
     days_above[reservoir] = part["days_above_1_m"].mean()
     run = part[part["seed"] == part["seed"].min()].iloc[0]
     days, levels, errors = (np.array(run[name].split(), float) for name in ("days", "levels_cm", "errors_cm"))
@@ -391,6 +406,7 @@ print({name: round(n) for name, n in days_above.items()})
 # Three ways to test, from easy to hard. *Random*: one date in five, from each quarter of the levels, so that the days before and after are in the training. *Blocked*: whole blocks of 30 days. *Chronological*: the last fifth, whatever levels it has. If a model only knew what water looks like, the first two would score
 # alike.
 
+
 # %% tags=["hide-input", "remove-output"]
 def mean_gap(model: str, harder: str, column: str = "r2") -> np.ndarray:
     """Per seed, the mean over reservoirs and satellites of random less harder."""
@@ -402,7 +418,10 @@ rows = []
 for model in (NETWORK, *BASELINES[1:]):
     part = ours[ours["model"] == model]
     row = {"model": model}
-    row |= {sampling: plots.mean_and_range(part[part["sampling"] == sampling].groupby("seed")["rmse_m"].mean(), "{:.2f}") for sampling in SAMPLINGS}
+    row |= {
+        sampling: plots.mean_and_range(part[part["sampling"] == sampling].groupby("seed")["rmse_m"].mean(), "{:.2f}")
+        for sampling in SAMPLINGS
+    }
     for harder in SAMPLINGS[1:]:
         gap = -mean_gap(model, harder, "rmse_m")
         row[f"{harder} less random"] = plots.mean_and_range(pd.Series(gap), "{:+.2f}")
@@ -480,7 +499,12 @@ for (reservoir, sensor, effect), part in removed.groupby(["reservoir", "sensor",
     row = {"reservoir": reservoir, "satellite": SATELLITES[sensor], "without": effect}
     pool = ours if reservoir in CALIFORNIA else pd.concat([simple, last_rows("elsewhere")])
     for model, told in ((NETWORK, "network"), (CURVE, "curve"), (SHORE, "shore")):
-        before = pool[(pool["reservoir"] == reservoir) & (pool["sensor"] == sensor) & (pool["sampling"] == "random") & (pool["model"] == model)].set_index("seed")["r2"]
+        before = pool[
+            (pool["reservoir"] == reservoir)
+            & (pool["sensor"] == sensor)
+            & (pool["sampling"] == "random")
+            & (pool["model"] == model)
+        ].set_index("seed")["r2"]
         after = part[part["model"] == model].set_index("seed")["r2"]
         both = before.index.intersection(after.index)
         row[f"{told}: R²"] = f"{before[both].mean():.2f} → {after[both].mean():.2f}" if len(both) else "—"
@@ -498,6 +522,7 @@ glue("tab-level-removed", plots.table(pd.DataFrame(rows)))
 # ## The study's claims
 #
 # What the study concludes from its Table 4, asked of that table itself and of the twins ({numref}`tab-level-claims`).
+
 
 # %% tags=["hide-input", "remove-output"]
 def verdict(differences: np.ndarray) -> str:
@@ -525,7 +550,12 @@ CLAIMS = [
     ("Random sampling beats chronological, Sentinel-2", ("sentinel2", "random"), ("sentinel2", "chronological"), FOUR),
     ("Random sampling beats chronological, Sentinel-1", ("sentinel1", "random"), ("sentinel1", "chronological"), FOUR),
     ("Sentinel-2 beats Sentinel-1, random", ("sentinel2", "random"), ("sentinel1", "random"), FOUR),
-    ("Sentinel-1 beats Sentinel-2, chronological, BIL and LYS", ("sentinel1", "chronological"), ("sentinel2", "chronological"), TWO),
+    (
+        "Sentinel-1 beats Sentinel-2, chronological, BIL and LYS",
+        ("sentinel1", "chronological"),
+        ("sentinel2", "chronological"),
+        TWO,
+    ),
 ]
 rows = []
 for claim, first, second, reservoirs in CLAIMS:
@@ -544,7 +574,11 @@ for name in radar:
     glue(f"level_radar_{name}", plots.mean_and_range(radar[name], "{:.2f}"), display=False)
     glue(f"level_radar_{name}_published", f"{theirs.loc[(name, 'sentinel1', 'random'), 'r2']:.2f}", display=False)
 glue("level_gll_curve", plots.mean_and_range(calm, "{:.2f}"), display=False)
-glue("level_gll_network", plots.mean_and_range(score(("GLL", "sentinel2", "random"), NETWORK, "r2"), "{:.2f}"), display=False)
+glue(
+    "level_gll_network",
+    plots.mean_and_range(score(("GLL", "sentinel2", "random"), NETWORK, "r2"), "{:.2f}"),
+    display=False,
+)
 glue("level_gll_published", f"{theirs.loc[('GLL', 'sentinel2', 'random'), 'r2']:.2f}", display=False)
 glue("level_there", f"{networks['run'].nunique()}", display=False)
 glue("level_planned", f"{len(grids_of('full')['twin'][1]) * grids_of('full')['twin'][2]}", display=False)

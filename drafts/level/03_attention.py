@@ -135,7 +135,9 @@ for reservoir in CALIFORNIA:
     rows.append(row)
 glue("tab-attention-scores", plots.table(pd.DataFrame(rows)))
 
-wide = ours.pivot(index=["reservoir", "seed"], columns="model", values=["r2", "rmse_m", "mae_m", "days_above_1_m"]).dropna()
+wide = ours.pivot(
+    index=["reservoir", "seed"], columns="model", values=["r2", "rmse_m", "mae_m", "days_above_1_m"]
+).dropna()
 
 
 def change(name: str, column: str) -> tuple[float, float, float, float]:
@@ -156,7 +158,11 @@ for name, short in ((CAM, "CAM"), (CSAM, "CSAM")):
     ):
         mean_, low, high, p = change(name, column)
         before = wide[column, NETWORK].mean()
-        key = {"r2": f"R2 increase with {short}", "rmse_m": f"RMSE decrease with {short}", "mae_m": f"MAE decrease with {short}"}.get(column)
+        key = {
+            "r2": f"R2 increase with {short}",
+            "rmse_m": f"RMSE decrease with {short}",
+            "mae_m": f"MAE decrease with {short}",
+        }.get(column)
         stated = sorted({value for (_, quantity), value in claims.items() if quantity == key})
         sign = "+" if column == "r2" else "−"
         rows.append(
@@ -177,7 +183,15 @@ gain, low, high, p = change(CAM, "r2")
 glue("attention_r2_published", f"{claims['4.4', 'R2 increase with CAM']:g} %", display=False)
 glue("attention_pairs", f"{pairs}", display=False)
 glue("attention_gain", f"{gain:+.3f} ({low:+.3f} to {high:+.3f})", display=False)
-glue("attention_verdict", "more than chance explains" if low > 0 else "less than chance explains" if high < 0 else "no more than chance explains", display=False)
+glue(
+    "attention_verdict",
+    "more than chance explains"
+    if low > 0
+    else "less than chance explains"
+    if high < 0
+    else "no more than chance explains",
+    display=False,
+)
 csam = change(CSAM, "r2")
 glue("attention_gain_csam", f"{csam[0]:+.3f} ({csam[1]:+.3f} to {csam[2]:+.3f})", display=False)
 glue("attention_there", f"{attended['run'].nunique()}", display=False)
@@ -266,13 +280,21 @@ glue("tab-attention-days", plots.table(pd.DataFrame(rows)))
 
 # %% tags=["hide-input", "remove-output"]
 weights = attended[attended["band_weights"].notna()]
-weights = weights.assign(**{band: weights["band_weights"].str.split().str[i].astype(float) for i, band in enumerate(OPTICAL)})
+weights = weights.assign(
+    **{band: weights["band_weights"].str.split().str[i].astype(float) for i, band in enumerate(OPTICAL)}
+)
 fig, axes = plt.subplots(1, 2, figsize=(7.5, 2.6), sharey=True)
 for ax, name in zip(axes, (CAM, CSAM), strict=True):
     for x, reservoir in enumerate(CALIFORNIA):
         part = weights[(weights["model"] == name) & (weights["reservoir"] == reservoir)]
         for shift, band in zip((-0.2, 0, 0.2), OPTICAL, strict=True):
-            ax.plot(np.full(len(part), x + shift), part[band], "o", color=plots.BAND_COLORS[band], label=plots.BAND_NAMES[band] if x == 0 else None)
+            ax.plot(
+                np.full(len(part), x + shift),
+                part[band],
+                "o",
+                color=plots.BAND_COLORS[band],
+                label=plots.BAND_NAMES[band] if x == 0 else None,
+            )
     ax.set(title=name, ylim=(0, 1))
     ax.set_xticks(range(4), CALIFORNIA)
 axes[0].set_ylabel("weight of the band")
@@ -284,7 +306,11 @@ plt.close(fig)
 of_cam = weights[weights["model"] == CAM]
 heaviest = of_cam[list(OPTICAL)].idxmax(axis=1)
 glue("attention_infrared", f"{(heaviest == 'B08').sum()} of {len(of_cam)}", display=False)
-glue("attention_spread", f"{of_cam[list(OPTICAL)].to_numpy().min():.2f} to {of_cam[list(OPTICAL)].to_numpy().max():.2f}", display=False)
+glue(
+    "attention_spread",
+    f"{of_cam[list(OPTICAL)].to_numpy().min():.2f} to {of_cam[list(OPTICAL)].to_numpy().max():.2f}",
+    display=False,
+)
 print((heaviest == "B08").sum(), len(of_cam))
 
 # %% [markdown]

@@ -27,13 +27,31 @@ from millpond import plots, published
 from millpond.experiment import load_runs, results_dir
 from millpond.level import random_split
 from millpond.level.baselines import AreaLevelRegressor, ShoreLevelRegressor
-from millpond.level.study import BASELINES, CALIFORNIA, CURVE, ELSEWHERE, N_EACH, NETWORK, NETWORKS, NETWORKS_BEST, SHORE, TRAINING_SIZES, depth_m, grids_of
+from millpond.level.study import (
+    CALIFORNIA,
+    CURVE,
+    ELSEWHERE,
+    N_EACH,
+    NETWORK,
+    NETWORKS,
+    NETWORKS_BEST,
+    SHORE,
+    depth_m,
+    grids_of,
+)
 from millpond.level.twin import CHARACTERS, simulate
 
 plots.use_style()
 ARCHIVE = results_dir() / "level" / "full"
 FOREST, RIDGE = "random forest on band statistics", "ridge on band statistics"
-COLORS = {NETWORK: "#0072B2", CURVE: "#E69F00", SHORE: "#009E73", RIDGE: "#CC79A7", FOREST: "#56B4E9", "mean level": "#888888"}
+COLORS = {
+    NETWORK: "#0072B2",
+    CURVE: "#E69F00",
+    SHORE: "#009E73",
+    RIDGE: "#CC79A7",
+    FOREST: "#56B4E9",
+    "mean level": "#888888",
+}
 
 # %% [markdown]
 # ## How many dates?
@@ -131,7 +149,9 @@ plt.close(fig)
 # %% tags=["remove-cell", "nbval-check-output"]
 first, second, last = (stage_of(regional, own, sources)["rmse_m"] for sources in (None, "BIL", "BIL+GLL+LYS"))
 one_more, three_more = (second - first).dropna(), (last - first).dropna()
-glue("borrow_published_n", f"{published.value('wu2023_text_claims', quantity='BHC training samples'):.0f}", display=False)
+glue(
+    "borrow_published_n", f"{published.value('wu2023_text_claims', quantity='BHC training samples'):.0f}", display=False
+)
 glue("borrow_one", plots.mean_and_range(one_more, "{:+.2f}") + " m", display=False)
 glue("borrow_three", plots.mean_and_range(three_more, "{:+.2f}") + " m", display=False)
 glue("borrow_one_published", f"{table5.loc['after', 'rmse_m'] - table5.loc['before', 'rmse_m']:+.2f} m", display=False)
@@ -173,7 +193,8 @@ for reservoir in CALIFORNIA:
     rows.append(row)
 glue("tab-borrow-left-out", plots.table(pd.DataFrame(rows)))
 better_than_mean = [
-    left_out[left_out["target"] == r]["rmse_m"].mean() < strangers[(strangers["target"] == r) & (strangers["model"] == "mean level")]["rmse_m"].mean()
+    left_out[left_out["target"] == r]["rmse_m"].mean()
+    < strangers[(strangers["target"] == r) & (strangers["model"] == "mean level")]["rmse_m"].mean()
     for r in CALIFORNIA
 ]
 ways = pd.DataFrame(
@@ -195,7 +216,11 @@ strange = {
 }
 rows = [
     {"tested on": told} | {f"{name} (m)": f"{ways.loc[sampling, name]:.2f}" for name in ways}
-    for sampling, told in (("random", "dates drawn at random"), ("blocked", "months held out"), ("chronological", "later years"))
+    for sampling, told in (
+        ("random", "dates drawn at random"),
+        ("blocked", "months held out"),
+        ("chronological", "later years"),
+    )
 ] + [{"tested on": "another reservoir (depth)"} | {f"{name} (m)": f"{value:.2f}" for name, value in strange.items()}]
 glue("tab-borrow-ways", plots.table(pd.DataFrame(rows)))
 
@@ -239,9 +264,16 @@ rows = []
 for reservoir, sensor in ELSEWHERE.items():
     for model in (*NETWORKS, CURVE, SHORE):
         pool = elsewhere if model in NETWORKS else bases
-        part = pool[(pool["reservoir"] == reservoir) & (pool["model"] == model) & (pool["sensor"] == sensor) & (pool["sampling"] == "random")]
+        part = pool[
+            (pool["reservoir"] == reservoir)
+            & (pool["model"] == model)
+            & (pool["sensor"] == sensor)
+            & (pool["sampling"] == "random")
+        ]
         short = model.split()[-1]
-        stated = table6.loc[reservoir] if model == NETWORK else table7.loc[(reservoir, short)] if model in NETWORKS else None
+        stated = (
+            table6.loc[reservoir] if model == NETWORK else table7.loc[(reservoir, short)] if model in NETWORKS else None
+        )
         rows.append(
             {
                 "reservoir": f"{reservoir}, {'Sentinel-2' if sensor == 'sentinel2' else 'Sentinel-1'}",
@@ -289,7 +321,10 @@ glue("borrow_best_high", f"{text['best R2, high end over 7 reservoirs']:.2f}", d
 glue("borrow_best_mean", f"{text['mean best R2']:.2f}", display=False)
 glue("borrow_curves", f"{(means[CURVE] > 0.7).sum()}", display=False)
 glue("borrow_shores", f"{(means[SHORE] > 0.7).sum()}", display=False)
-planned = {name: len(grids_of("full")[name][1]) * grids_of("full")[name][2] for name in ("training_size", "regionalization", "left_out", "elsewhere")}
+planned = {
+    name: len(grids_of("full")[name][1]) * grids_of("full")[name][2]
+    for name in ("training_size", "regionalization", "left_out", "elsewhere")
+}
 there = sum(frame["run"].nunique() for frame in (sizes, regional, left_out, elsewhere))
 glue("borrow_there", f"{there}", display=False)
 glue("borrow_planned", f"{sum(planned.values())}", display=False)
@@ -302,11 +337,11 @@ print((means[CURVE] > 0.7).sum(), (means[SHORE] > 0.7).sum(), len(means[CURVE]))
 
 # %%
 scenes = {name: simulate(CHARACTERS[name], n=60, random_state=3) for name in ("BIL", "BHC")}
-curves = {
-    name: AreaLevelRegressor(each.bands).fit(each.images, depth_m(name, each)) for name, each in scenes.items()
-}
+curves = {name: AreaLevelRegressor(each.bands).fit(each.images, depth_m(name, each)) for name, each in scenes.items()}
 train, test = random_split(scenes["BHC"].level_m)
-own_fit = ShoreLevelRegressor(scenes["BHC"].bands).fit(scenes["BHC"].images[train], depth_m("BHC", scenes["BHC"])[train])
+own_fit = ShoreLevelRegressor(scenes["BHC"].bands).fit(
+    scenes["BHC"].images[train], depth_m("BHC", scenes["BHC"])[train]
+)
 true = depth_m("BHC", scenes["BHC"])[test]
 off = {
     "curve of BIL": np.abs(curves["BIL"].predict(scenes["BHC"].images[test]) - true).mean(),
