@@ -50,7 +50,8 @@ class Server(BaseHTTPRequestHandler):
         elif where.path == "/stac/search":
             self.search({name: values[0] for name, values in parse_qs(where.query).items()})
         elif where.path in self.service.pages:
-            self.reply(self.service.pages[where.path])
+            page = self.service.pages[where.path]
+            self.reply(page(parse_qs(where.query)) if callable(page) else page)
         elif (self.service.folder / where.path.strip("/")).is_file():
             self.reply_file((self.service.folder / where.path.strip("/")).read_bytes())
         else:
@@ -149,8 +150,8 @@ def service(tmp_path):
 @pytest.fixture
 def fetch(service, tmp_path):
     def call(sensor="sentinel2_l2a", first="2020-01-01", last="2022-12-31", place=PLACE, **options):
-        options = {"half_width_m": WIDTH_M, "catalog": service.url} | options
-        return download_scenes(place, tmp_path / "pond", sensor, first, last, **options)
+        options = {"half_width_m": WIDTH_M, "catalog": service.url, "folder": "pond"} | options
+        return download_scenes(place, tmp_path / options.pop("folder"), sensor, first, last, **options)
 
     return call
 
@@ -354,12 +355,30 @@ def test_radar_is_in_decibels_of_one_orbit(service, fetch, tmp_path):
         LevelError, match=r"orbit 137 found, but .*, orbit 64 expected, as asked for. Name another folder"
     ):
         fetch("sentinel1_rtc", orbit=64)
-    with pytest.raises(LevelError, match=r"relative orbits 64 \(5 images\), 137 \(3 images\) found, 7 expected"):
+    with pytest.raises(LevelError, match=r"relative orbits 64 \(5 days\), 137 \(3 days\) found, 7 expected"):
         download_scenes(
             PLACE, tmp_path / "other", "sentinel1_rtc", "2020-01-01", "2022-12-31", orbit=7, catalog=service.url
         )
     scenes = read_scenes(tmp_path / "pond", "sentinel1_rtc", ("VH",), gauge=None)
     assert np.abs(scenes.images + 30).max() < 1e-4
+
+
+def test_the_commonest_orbit_is_of_days_that_cover_the_place_and_not_of_slices(service, fetch):
+    def add(day, orbit, *slices):
+        for cols in slices:
+            radar = {"collection": "sentinel-1-rtc", "nodata": -32768, "cols": cols, "sat:relative_orbit": orbit}
+            service.add(f"S1_{day}_{cols[0]}", f"2020-07-{day:02}T14:00:00Z", {"vv": 0.01, "vh": 0.01}, **radar)
+
+    for day in (1, 13):
+        add(day, 137, (0, 40), (40, 80))  # the place in two slices
+    for day in (2, 14, 26):
+        add(day, 64, (0, 38))  # more days, but only the west
+    add(3, 35, (0, 30), (20, 50), (30, 60), (40, 80), (10, 80))  # most images, but of one day
+    found = fetch("sentinel1_rtc")
+    assert (found.orbit, [path.name for path in found.written]) == (137, ["S1_20200701.tif", "S1_20200713.tif"])
+    service.items = [item for item in service.items if item["properties"]["sat:relative_orbit"] == 64]
+    add(4, 35, (0, 30), (10, 35), (5, 38), (20, 38))
+    assert fetch("sentinel1_rtc", place=(PLACE[0], PLACE[1] + 0.0001), folder="other").orbit == 64  # none covers it
 
 
 def test_a_polygon_is_taken_with_its_margin(service, fetch, tmp_path):
@@ -397,16 +416,42 @@ def test_other_dates_are_had_when_one_is_not_readable(service, fetch, tmp_path):
     ]
 
 
+def test_dates_that_stay_unreadable_do_not_block_the_others(service, fetch, tmp_path, monkeypatch):
+    for day in range(1, 9):
+        service.add(f"T10_{day}", f"2020-07-0{day}T18:50:00Z", sentinel2(), **OLD)
+    for day in (1, 2, 3):
+        (service.folder / f"T10_{day}_B04.tif").write_bytes(b"no image")
+    with pytest.raises(
+        LevelError, match=r"3 of 8 dates not readable, the first 2020-07-01 \(.*\); all expected. 5 are"
+    ):
+        fetch()
+    folder = tmp_path / "pond" / "sentinel2_l2a"
+    assert sorted(path.name for path in folder.iterdir()) == [f"S2_2020070{day}.tif" for day in range(4, 9)]
+
+    def refuse(*_):
+        raise OSError
+
+    monkeypatch.setattr(scenes_module, "_mosaic", refuse)
+    message = (
+        r"4 of 8 dates not readable, the first 2020-07-01 \(OSError\), and 4 not tried; all expected. 0 are in .* and "
+        "are kept. Try again later."
+    )
+    with pytest.raises(LevelError, match=message):
+        fetch(folder="other")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"sensor": "landsat"}, "sensor 'landsat' found, one of sentinel2_l2a, sentinel1_rtc expected."),
         ({"first": "2023-01-01"}, "2023-01-01 to 2022-12-31 found, the first day before the last expected. Swap them."),
         ({"first": "spring"}, "the period spring to 2022-12-31 found, days such as 2020-07-03 expected."),
+        ({"first": ""}, "the period  to 2022-12-31 found, days such as 2020-07-03 expected."),
+        ({"first": ["2020"]}, "the period .* to 2022-12-31 found, days such as 2020-07-03 expected."),
         ({"place": (37.9, -120.7)}, "longitude 37.9, latitude -120.7 and half width 150.0 m found, .* swapped"),
         (
             {"half_width_m": 100_000},
-            r"20001 x 20001 pixels of 10 m found, 5000 at most expected. Name a smaller place.",
+            r"^-120.719889, 37.92552: 20001 x 20001 pixels of 10 m found, 5000 at most expected. Name a smaller place.",
         ),
         ({"place": "nowhere.geojson"}, "nowhere.geojson: no polygon found .*, a GeoPackage or GeoJSON expected."),
         ({"place": (10.0, 50.0)}, "no image found, some of sentinel-2-l2a over 10.000, 50.000 from 2020-01-01 to"),
@@ -447,6 +492,12 @@ def test_images_elsewhere_unknown_shifts_and_other_grids_are_errors(service, fet
         fetch()
 
 
+def test_days_are_taken_as_written_in_whatever_zone(service, fetch):
+    service.add("a", "2020-07-03T18:50:00Z", sentinel2(), **OLD)
+    day = pd.Timestamp("2020-07-03T22:00", tz="US/Pacific")  # the 4th in UTC
+    assert len(fetch(first=day, last="2020-07-03T01:00+02:00").written) == 1
+
+
 def test_packages_that_are_not_installed_are_named(fetch, monkeypatch):
     monkeypatch.setitem(sys.modules, "pystac_client", None)
     with pytest.raises(LevelError, match=r'no package pystac_client found.*`pip install "millpond\[download\]"`'):
@@ -478,13 +529,79 @@ def test_cdec_is_kept_as_it_comes(service, tmp_path):
     )
 
 
-def test_of_usgs_the_longest_series_is_taken(service, tmp_path):
-    def row(day, value, parameter, statistic):
+def test_an_earlier_download_is_kept_only_for_its_station_and_period(service, tmp_path):
+    path, note = tmp_path / "levels.csv", tmp_path / "levels.csv.json"
+    asked = []
+
+    def page(query):
+        first, last = query["Start"][0], query["End"][0]
+        asked.append((first, last))
+        days = pd.date_range(first, last).strftime("%Y%m%d 0000")
+        lines = [f"LYS,D,6,RES ELE,{day},{day},4200.00, ,FEET\n" for day in days]
+        return CDEC.splitlines()[0] + "\n" + "".join(lines)
+
+    def download(first, last, agency="cdec", station="LYS"):
+        found = download_levels(agency, station, path, first, last, url=service.url.replace("/stac", "/cdec"))
+        return found.attrs["origin"], len(found)
+
+    service.pages["/cdec"] = page
+    assert download("2020-07-10", "2020-07-20") == ("new", 11)
+    assert {name: json.loads(note.read_text())[name] for name in ("agency", "station", "first", "last")} == {
+        "agency": "cdec", "station": "LYS", "first": "2020-07-10", "last": "2020-07-20",
+    }  # fmt: skip
+    assert download("2020-07-12", "2020-07-20", station="lys") == ("kept", 11)
+    assert download("2020-07-15", "2020-07-25") == ("new", 16)
+    assert download("2020-07-10", "2020-07-25") == ("kept", 16)
+    assert asked == [("2020-07-10", "2020-07-20"), ("2020-07-10", "2020-07-25")]  # no day is lost
+    before = path.read_bytes(), note.read_bytes()
+    for other in ({"station": "BHC"}, {"agency": "eccc"}):
+        with pytest.raises(
+            LevelError, match=r"levels.csv: levels of cdec LYS found, .* expected, as asked for. Name ano"
+        ):
+            download("2020-07-10", "2020-07-20", **other)
+    for bad, message in (("", "no daily level from 2020-07-01"), (CDEC + "LYS,D,6\n", "row 4 is cut off")):
+        service.pages["/cdec"] = bad
+        with pytest.raises(LevelError, match=message):
+            download("2020-07-01", "2020-07-31")
+    assert (path.read_bytes(), note.read_bytes()) == before
+    assert sorted(tmp_path.glob("levels*")) == [path, note]
+    service.pages["/cdec"] = page
+    tomorrow = pd.Timestamp.now().normalize() + pd.Timedelta(days=1)
+    for _ in range(2):  # levels that are still to come are asked for again
+        assert download("2020-07-10", tomorrow)[0] == "new"
+    assert json.loads(note.read_text())["last"] < f"{tomorrow - pd.Timedelta(days=1):%Y-%m-%d}"
+
+
+def test_the_users_own_levels_are_kept(service, tmp_path):
+    service.pages["/cdec"] = CDEC
+    path, note = tmp_path / "levels.csv", tmp_path / "levels.csv.json"
+
+    def download(last="2020-07-02"):
+        return download_levels("cdec", "LYS", path, "2020-07-01", last, url=service.url.replace("/stac", "/cdec"))
+
+    path.write_text("date,level_m\n2019-01-01,5.0\n")
+    assert (download().attrs["origin"], list(download())) == ("own", [5.0])
+    assert not note.exists()
+    path.unlink()
+    assert download().attrs["origin"] == "new"
+    corrected = CDEC.replace("4200.00", "4201.00")
+    path.write_text(corrected)
+    assert download("2020-12-31").attrs["origin"] == "own"
+    assert path.read_text() == corrected
+    note.write_text("{}")
+    with pytest.raises(
+        LevelError, match=r"levels.csv.json: no note of a download found .* Remove it if levels.csv is yo"
+    ):
+        download()
+
+
+def test_of_usgs_the_longest_series_is_taken_or_else_the_mean(service, tmp_path):
+    def row(day, value, parameter, statistic, series=""):
         return {
             "type": "Feature", "id": f"{parameter}{statistic}{day}", "geometry": None,
             "properties": {
-                "time_series_id": parameter + statistic, "monitoring_location_id": "USGS-08253900", "value": value,
-                "parameter_code": parameter, "statistic_id": statistic, "time": f"2020-07-0{day}",
+                "time_series_id": parameter + statistic + series, "monitoring_location_id": "USGS-08253900",
+                "parameter_code": parameter, "statistic_id": statistic, "time": f"2020-07-0{day}", "value": value,
                 "unit_of_measure": "ft", "approval_status": "Approved", "qualifier": None,
                 "last_modified": "2021-01-01T00:00:00+00:00",
             },
@@ -498,18 +615,43 @@ def test_of_usgs_the_longest_series_is_taken(service, tmp_path):
     assert level.attrs["format"] == "USGS CSV"
     assert level.to_numpy() == pytest.approx([60.0 * 0.3048, 60.5 * 0.3048])
     assert set(pd.read_csv(tmp_path / "levels.csv", dtype=str)["parameter_code"]) == {"00065"}
+    for statistics in (("00001", "00003", "32400"), ("00001", "30800", "32400"), ("00001", "00002", "31200")):
+        page["features"] = [row(1, "9400.0", "62614", statistic) for statistic in statistics]
+        path = tmp_path / f"{statistics[2]}{statistics[1]}.csv"
+        download_levels("usgs", "08253900", path, "2020-07-01", "2020-07-31", url=url)
+        expected = next(code for code in ("00003", "32400", "31200") if code in statistics)
+        assert list(pd.read_csv(path, dtype=str)["statistic_id"]) == [expected]
+    # two gauges of one site aren't mixed
+    page["features"] = [row(day, "9400.0", "62614", "00003") for day in (1, 2)] + [row(1, "9.0", "62614", "00003", "b")]
+    level = download_levels("usgs", "USGS-08253900", tmp_path / "b.csv", "2020-07-01", "2020-07-31", url=url)
+    assert level.to_numpy() == pytest.approx([9400 * 0.3048] * 2)
 
 
 def test_eccc_becomes_dates_and_levels(service, tmp_path):
     def row(day, level, symbol=None):
         return {"properties": {"DATE": f"2020-07-0{day}", "LEVEL": level, "LEVEL_SYMBOL_EN": symbol, "DISCHARGE": None}}
 
-    service.pages["/eccc"] = {"features": [row(2, 1.5, "Ice Conditions"), row(1, 1.25), row(3, None)]}
+    dry = [row(4, 0.0, "Dry"), row(5, 0.0, "D")]
+    service.pages["/eccc"] = {"features": [row(2, 1.5, "Ice Conditions"), row(1, 1.25), row(3, None), *dry]}
     url = service.url.replace("/stac", "/eccc")
     level = download_levels("eccc", "05AA004", tmp_path / "levels.csv", "2020-07-01", "2020-07-31", url=url)
     assert list(level) == [1.25, 1.5]
     assert level.attrs["unit"] == "m"
     assert (tmp_path / "levels.csv").read_text().splitlines()[2] == "2020-07-02,1.5,Ice Conditions"
+
+
+@pytest.mark.parametrize("told", [{"numberMatched": 9}, {}])
+def test_eccc_is_asked_on_if_it_sends_fewer_days_than_asked_for(service, tmp_path, told):
+    rows = [{"properties": {"DATE": f"2020-07-0{day}", "LEVEL": float(day)}} for day in range(1, 10)]
+    asked = ("eccc", "05AA004", tmp_path / "levels.csv", "2020-07-01", "2020-07-31")
+    url = service.url.replace("/stac", "/eccc")
+    if told:
+        service.pages["/eccc"] = {"features": rows[:4]} | told  # whatever the offset
+        with pytest.raises(LevelError, match=r"/eccc: 4 of 9 days found, all expected. Try again later, or"):
+            download_levels(*asked, url=url)
+        assert not asked[2].exists()
+    service.pages["/eccc"] = lambda query: {"features": rows[int(query["offset"][0]) :][:4]} | told
+    assert list(download_levels(*asked, url=url)) == list(range(1, 10))
 
 
 @pytest.mark.parametrize(
@@ -610,6 +752,9 @@ def test_from_a_code_to_images_and_levels_in_one_command(service, tmp_path, caps
     again = run(capsys, *asked, "--catalog", service.url).out
     assert "to 2020-07-01, was there" in again
     assert "0 dates written, 1 were there" in again
+    (tmp_path / "lyons" / "levels.csv.json").unlink()
+    own = run(capsys, *asked, "--catalog", service.url).out
+    assert "to 2020-07-01, was there; kept as your own, so cdec:LYS was not asked" in own
     scenes = read_scenes(tmp_path / "lyons")
     assert scenes.level_m == pytest.approx([4200 * 0.3048])
     assert read_gauge("lyons/levels.csv").attrs["format"] == "CDEC CSV"
@@ -624,4 +769,6 @@ def test_the_command_tells_what_is_unknown_and_what_is_wrong(service, tmp_path, 
     for place in ((), ("--lon", 1), ("--reservoir", "LYS", "--lon", 1, "--lat", 1), ("--lat", 1, "--area", "x.gpkg")):
         assert "name the place once" in run(capsys, *place, *period, code=2).err
     assert "agency 'x'" in run(capsys, "--lon", 1, "--lat", 1, "--gauge", "x:1", *period, code=2).err
+    told = run(capsys, "--lon", 1, "--lat", 1, "--gauge", "LYS", *period, code=2).err
+    assert "--gauge LYS found, agency and station, as cdec:LYS, or none expected." in told
     assert list(tmp_path.glob("pond*")) == []

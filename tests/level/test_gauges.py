@@ -118,6 +118,33 @@ def test_levels_that_step_away_and_come_back_are_impossible(tmp_path, between, a
     assert impossible(tmp_path, STILL + between + [after] * 20) == found
 
 
+SWING = [500, 515, 528, 540, 530, 512] * 4  # a reservoir that fills and empties every year
+
+
+@pytest.mark.parametrize(
+    ("levels_m", "every", "found"),
+    [
+        (SWING, 30, []),
+        ([*SWING[:9], 5400, *SWING[10:]], 30, [9]),  # two in a window of 31 days
+        ([*SWING[:9], 54, *SWING[10:]], 40, [9]),  # one
+        ([5000, *SWING[1:]], 40, [0]),
+        ([*STILL[:9], 515, *STILL[10:]], 15, [9]),  # three: as in daily records
+        ([500, 5010], 15, []),  # who is to tell which?
+        ([500], 1, []),
+    ],
+)
+def test_in_sparse_records_the_nearest_levels_tell_what_is_impossible(tmp_path, levels_m, every, found):
+    days = impossible(tmp_path, [level for one in levels_m for level in [one] + [None] * (every - 1)])
+    assert days == [every * i for i in found]
+
+
+def test_a_comment_may_stand_above_a_plain_csv_and_within(tmp_path):
+    date, *rows = RECORDS["plain"].splitlines()
+    level = read_gauge(write(tmp_path, "\n".join(["# levels\tof the utility", "", date, "# the first year", *rows])))
+    assert level.attrs["format"] == "plain"
+    np.testing.assert_allclose(level, [30.48, 33.528])
+
+
 def test_where_levels_move_much_from_day_to_day_a_spike_must_be_larger(tmp_path):
     pumped = [500 + 0.3 * (day % 2) for day in range(40)]  # the median step is 0.3 m, ten of them 3 m
     for height, found in ((2.9, []), (3.4, [20])):
@@ -180,7 +207,13 @@ def test_an_hour_that_comes_twice_is_no_contradiction(tmp_path):
     ("text", "message"),
     [
         ("", "an empty file found"),
-        ("date,level\n2018-07-03,1\n", r"no unit of the levels found, one of m, ft expected\. Pass unit="),
+        (
+            "date,level\n2018-07-03,1\n",
+            r"no unit of the levels found, one of m, ft expected\. Name the unit \(unit, --unit\)",
+        ),
+        ("#\n\n", "nothing but comments found \\('#'\\), dates and levels expected"),
+        ("#  No sites found matching all criteria\n", r"comments found \('#  No sites found matching all criteria'\)"),
+        ("# from the utility\nday,flow\n2018-07-03,5\n", "columns day, flow found, one called date and one whose name"),
         ("date,level_m\n2018-07-03,m\n", "no level in 1 rows found"),
         ("date,level_m\n03.07.2018,5\n", r"the date '03\.07\.2018' found; dates such as 2018-07-03"),
         ("date,level_m\n2018-07-03,high\n", "could not convert string to float: 'high'; dates such as"),
@@ -212,7 +245,7 @@ def test_missing_files_binary_files_and_other_units_are_refused(tmp_path):
     (tmp_path / "image.csv").write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(LevelError, match=r"image\.csv: not readable \(no text in UTF-8\)"):
         read_gauge(tmp_path / "image.csv")
-    with pytest.raises(LevelError, match="unit='fathom' found, one of m, ft expected"):
+    with pytest.raises(LevelError, match=r"the unit 'fathom' found, .* expected\. Name one \(unit, --unit\)"):
         read_gauge(write(tmp_path, RECORDS["plain"]), unit="fathom")
 
 

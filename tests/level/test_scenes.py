@@ -1,3 +1,5 @@
+import warnings
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -244,18 +246,45 @@ def test_images_are_cut_to_an_area_and_its_margin(reservoir):
 
 
 def test_radar_is_read_in_decibels(reservoir):
-    for day in (1, 2):
-        backscatter = np.full((2, ROWS, COLS), -20.0 - day, np.float32)
-        backscatter[0, 0, 0] = -9999 if day == 2 else -21
+    for day, n_empty in ((1, 0), (2, 24), (4, 25), (6, ROWS * COLS)):
+        backscatter = np.empty((2, ROWS, COLS), np.float32)
+        backscatter[0], backscatter[1] = -10 - day, -20 - day
+        backscatter[0].flat[:n_empty] = -9999  # radar shadow, in one of the bands
         write(reservoir / "sentinel1_rtc" / f"S1_2018-07-0{day}.tif", backscatter, ("VV", "VH"), nodata=-9999)
     scenes = read_scenes(reservoir, "sentinel1_rtc", ("VV", "VH"))
-    assert scenes.images[0, 1, 5, 5] == -21
-    assert scenes.dropped["reason"].tolist() == ["pixels without data"]
+    assert scenes.images[:, :, 5, 5].tolist() == [[-11, -21], [-12, -22]]
+    assert scenes.images[1, :, 0, 0].tolist() == [-12, -22]  # the medians
+    assert scenes.cloudy.sum(axis=(1, 2)).tolist() == [0, 24]
+    assert scenes.dropped["reason"].tolist() == ["pixels without data"] * 2
 
 
 def test_one_image_a_day_is_kept(reservoir):
     write(reservoir / "sentinel2_l2a" / "S2_20180701_b.tif", scene())
     assert "another image of the same day is kept" in read_scenes(reservoir).dropped["reason"].tolist()
+
+
+def test_a_spoiled_image_does_not_displace_a_good_one_of_its_day(reservoir):
+    write(reservoir / "sentinel2_l2a" / "S2_20180705_b.tif", scene(water_cols=25))  # the first is spoiled
+    scenes = read_scenes(reservoir)
+    assert scenes.dates.day.tolist() == [1, 2, 4, 5, 6, 8, 9, 10]
+    assert scenes.dropped.set_index("file").loc["S2_20180705.tif", "reason"] == "spoiled"
+
+
+@pytest.mark.parametrize(
+    ("levels", "reason"),
+    [("2020-07-02,502\n", "no level that day"), ("2018-07-02,502\n2018-07-02,506\n", "contradicting levels")],
+)
+def test_where_no_day_has_a_level_there_may_be_no_scenes(reservoir, levels, reason):
+    for day in (1, *range(3, 11)):
+        (reservoir / "sentinel2_l2a" / f"S2_201807{day:02d}.tif").unlink()
+    (reservoir / "levels.csv").write_text("date,level_m\n" + levels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        none = read_scenes(reservoir, may_be_empty=True)
+        with pytest.raises(LevelError, match=r"days with both expected|\(1 contradicting levels\)"):
+            read_scenes(reservoir)
+    assert (len(none), none.place, none.dropped["reason"].tolist()) == (0, None, [reason])
+    assert np.isnan(none.pixel_m).all()
 
 
 def broken(reservoir):
@@ -280,7 +309,8 @@ BAD = {
         lambda r: (r / "levels.csv").write_text("date,level_m\n2020-01-01,5\n"),
         {},
         LevelError,
-        "levels from 2020-01-01 to 2020-01-01 found, but images from 2018-07-01 to 2018-07-10; days with both expected",
+        "levels from 2020-01-01 to 2020-01-01 found, but images from 2018-07-01 to 2018-07-10; days with both expected"
+        r".* \(tolerance_days, --tolerance-days\)",
     ),
     "missing band": (lambda r: None, {"bands": ("B03", "B04")}, LevelError, "B03, B08, CLDPRB found, B04 expected too"),
     "other grid": (
@@ -303,11 +333,23 @@ BAD = {
         LevelError,
         "EPSG:4326 found, projected coordinates in metres expected",
     ),
+    "feet": (
+        lambda r: write(r / "sentinel2_l2a" / "S2_20180701.tif", scene(), crs=2229),
+        {},
+        LevelError,
+        "EPSG:2229 found, projected coordinates in metres expected. Reproject it",
+    ),
+    "linear power": (
+        lambda r: write(r / "radar" / "S1_20180701.tif", np.full((2, ROWS, COLS), 0.03, np.float32), ("VV", "VH")),
+        {"sensor": "radar", "bands": ("VV", "VH")},
+        LevelError,
+        r"S1_20180701\.tif: backscatter with a median of 0\.03 found, dB below 0 expected\. Store 10 log10 of linear",
+    ),
     "no mask": (
         lambda r: write(r / "sentinel2_l2a" / "S2_20180701.tif", scene()[:2], ("B03", "B08")),
         {},
         LevelError,
-        "one of CLDPRB, SCL, QA60 expected to tell clouds. Add it, or pass max_cloud=None",
+        "one of CLDPRB, SCL, QA60 expected to tell clouds. Add it, or take every image \\(max_cloud=None, --no-mask\\)",
     ),
     "digital numbers as floats": (
         lambda r: write(r / "sentinel2_l2a" / "S2_20180702.tif", scene().astype(np.float32)),
@@ -326,7 +368,7 @@ BAD = {
         lambda r: [write(f, scene(cloudy=1.0)) for f in (r / "sentinel2_l2a").glob("*.tif")],
         {},
         LevelError,
-        r"no usable image among 10 found \(9 cloudy, 1 no level that day\)",
+        r"no usable image among 10 found \(9 cloudy, 1 no level that day\)\. Allow more clouds \(max_cloud, --max",
     ),
     "area elsewhere": (
         lambda r: gpd.GeoDataFrame(geometry=[box(0, 0, 1, 1)], crs=32630).to_file(r / "area.gpkg"),

@@ -137,15 +137,23 @@ def download(
         str | None, typer.Option(help="cdec:ID, usgs:ID or eccc:ID, or none; default: what we know of --reservoir.")
     ] = None,
     max_cloud: Annotated[float, typer.Option(min=0, max=1, help="Largest share of clouds in the whole tile.")] = 1.0,
-    orbit: Annotated[int | None, typer.Option(help="Relative orbit of Sentinel-1; default: the commonest.")] = None,
-    catalog: Annotated[str | None, typer.Option(help="Address of a STAC API; default: Planetary Computer.")] = None,
+    orbit: Annotated[
+        int | None,
+        typer.Option(help="Relative orbit of Sentinel-1; default: that which covers the place on most days."),
+    ] = None,
+    catalog: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a STAC API, as https://earth-search.aws.element84.com/v1; default: Planetary Computer."
+        ),
+    ] = None,
     collection: Annotated[str | None, typer.Option(help="In it; default: sentinel-2-l2a or sentinel-1-rtc.")] = None,
 ) -> None:
-    """Download images and levels for `fit`. The same call again goes on where it stopped.
+    """Download images and levels for `fit`. The same command again goes on where it stopped.
 
-    Images go to OUT/sentinel2_l2a or OUT/sentinel1_rtc, a file a day, levels to OUT/levels.csv. The study took
-    Sentinel-1 GRD as Google Earth Engine prepares it; RTC, corrected for the terrain's radiometry too, is the nearest
-    open product.
+    Images go to OUT/sentinel2_l2a or OUT/sentinel1_rtc, a file a day, levels to OUT/levels.csv. A levels.csv of your
+    own, or one that you changed, is kept. The study took Sentinel-1 GRD as Google Earth Engine prepares it; RTC,
+    corrected for the terrain's radiometry too, is the nearest open product.
     """
     from millpond.level.download_levels import download_levels
     from millpond.level.download_scenes import PLANETARY_COMPUTER, download_scenes
@@ -160,11 +168,13 @@ def download(
             typer.echo(f"{record.name}: {record.note}", err=True)
     if gauge not in (None, "none"):
         agency, _, station = gauge.partition(":")
+        if not station:
+            raise typer.BadParameter(f"--gauge {gauge} found, agency and station, as cdec:LYS, or none expected.")
         levels = out / "levels.csv"
-        told = ", was there" if levels.exists() else ""
         record_m = download_levels(agency, station, levels, first, last)
         days = f"{len(record_m)} days from {record_m.index[0]:%Y-%m-%d} to {record_m.index[-1]:%Y-%m-%d}"
-        typer.echo(f"{levels}: {days}{told}")
+        told = {"new": "", "kept": ", was there", "own": f", was there; kept as your own, so {gauge} was not asked"}
+        typer.echo(f"{levels}: {days}{told[record_m.attrs['origin']]}")
     if sensor != "none":
         found = download_scenes(
             area or ((lon, lat) if record is None else record.place),

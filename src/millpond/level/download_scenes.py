@@ -4,12 +4,12 @@ They come from a STAC catalogue: Sentinel-2 L2A, and Sentinel-1 RTC. The study t
 Engine prepares it, with the geometry of the terrain corrected; radiometrically terrain corrected gamma nought is the
 nearest product that is open and ready. The default catalogue is Microsoft's Planetary Computer: it has both, worldwide
 and from 2016 on, asks for no account, and its metadata tell which digital numbers are shifted. Element 84's Earth
-Search has Sentinel-2 too, but some of its items are wrong about the shift (`_shift_dn`). The packages that this needs
-are an extra: `pip install "millpond[download]"`.
+Search (https://earth-search.aws.element84.com/v1) has Sentinel-2 too, but some of its items are wrong about the shift
+(`_shift_dn`). The packages that this needs are an extra: `pip install "millpond[download]"`.
 """
 
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +19,17 @@ import numpy as np
 import pandas as pd
 import rasterio
 from rasterio.errors import RasterioError
+from shapely import make_valid, union_all
 from shapely.geometry import shape
 from tqdm import tqdm
 
 from millpond.files import replacing
 from millpond.level.errors import LevelError
 from millpond.level.scenes import MARGIN_M
-from millpond.level.web import TIMEOUT_S, get_json, period_of, require
+from millpond.level.web import TIMEOUT_S, first_line, get_json, period_of, require
 from millpond.raster import open_raster
 
 PLANETARY_COMPUTER = "https://planetarycomputer.microsoft.com/api/stac/v1"
-EARTH_SEARCH = "https://earth-search.aws.element84.com/v1"
 
 TOKENS = {PLANETARY_COMPUTER: "https://planetarycomputer.microsoft.com/api/sas/v1/token"}
 """Where catalogues give out the tokens without which their images can't be read."""
@@ -45,7 +45,8 @@ DARKEST_SHIFTED_DN = 500
 """Shifted digital numbers are hardly ever smaller: that would be a reflectance below -0.05."""
 
 _TOKEN_S = 20 * 60  # they last for 45 minutes at least
-_PATIENCE = 3  # dates in a row that can't be read
+_PATIENCE = 3  # dates in a row that can't be read; then the last date tells whether others can
+_WHOLE = 0.99  # share of the place that a day covers; footprints are coarse
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def download_scenes(
         saves time and is no mask: `read_scenes` looks at the pixels.
     orbit : int, optional
         Relative orbit of Sentinel-1. Images of different orbits look from different sides and are not comparable. By
-        default the one of the files that are there, or else the one with most images.
+        default the one of the files that are there, or else the one that covers the whole place on most days.
     catalog, collection : str, optional
         Address of a STAC API, and the collection in it. Sentinel-1's has to hold linear power, and not the digital
         numbers of GRD.
@@ -152,9 +153,9 @@ def download_scenes(
     items = _usable(_search(catalog, collection, grid, first, last), product, catalog)
     target = Path(folder) / sensor
     earlier = _check_earlier(target, product, grid, collection, orbit)
-    if sensor == "sentinel1_rtc":
-        items, orbit = _of_one_orbit(items, orbit if earlier is None else earlier)
     days, cloudy = _days(items, grid, first, last, max_cloud)
+    if sensor == "sentinel1_rtc":
+        days, orbit = _of_one_orbit(days, grid, orbit if earlier is None else earlier)
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -163,25 +164,27 @@ def download_scenes(
     kept = tuple(path for path in paths.values() if path.exists())
     written, failed, in_a_row = [], [], 0
     sign = _signing(catalog, collection)
-    todo = [day for day in days if not paths[day].exists()]
-    for day in tqdm(todo, desc=sensor, unit="date", disable=None if progress else True):
-        try:
-            image, tags = _mosaic(days[day], product, grid, sign)
-        except (RasterioError, OSError, ValueError) as error:
-            failed.append(f"{day:%Y-%m-%d} ({str(error).splitlines()[0]})")
-            in_a_row += 1
-            if in_a_row == _PATIENCE:
-                break
-            continue
-        in_a_row = 0
-        _write(paths[day], image, product, grid, tags | {"CATALOG": catalog, "COLLECTION": collection})
-        written.append(paths[day])
+    todo = deque(day for day in days if not paths[day].exists())
+    with tqdm(total=len(todo), desc=sensor, unit="date", disable=None if progress else True) as bar:
+        while todo and in_a_row <= _PATIENCE:
+            day = todo.popleft() if in_a_row < _PATIENCE else todo.pop()
+            try:
+                image, tags = _mosaic(days[day], product, grid, sign)
+            except (RasterioError, OSError, ValueError) as error:
+                failed.append(f"{day:%Y-%m-%d} ({first_line(error)})")
+                in_a_row += 1
+            else:
+                in_a_row = 0
+                _write(paths[day], image, product, grid, tags | {"CATALOG": catalog, "COLLECTION": collection})
+                written.append(paths[day])
+            bar.update()
     if failed:
+        untried = f", and {len(todo)} not tried" if todo else ""
         raise LevelError(
-            f"{catalog}: {len(failed)} of {len(days)} dates not readable, the first {failed[0]}; all expected. "
-            f"{len(kept) + len(written)} are in {target}; the same call again goes on there."
+            f"{catalog}: {len(failed)} of {len(days)} dates not readable, the first {failed[0]}{untried}; all "
+            f"expected. {len(kept) + len(written)} are in {target} and are kept. Try again later."
         )
-    return Downloaded(tuple(written), kept, cloudy, orbit)
+    return Downloaded(tuple(sorted(written)), kept, cloudy, orbit)
 
 
 def _grid(place: tuple[float, float] | str | Path, half_width_m: float):
@@ -207,8 +210,9 @@ def _grid(place: tuple[float, float] | str | Path, half_width_m: float):
     bounds = (west - margin_m, south - margin_m, east + margin_m, north + margin_m)
     grid = geobox.GeoBox.from_bbox(bounds, crs=crs, resolution=PIXEL_M)
     if max(grid.shape) > LARGEST_PIXELS:
+        where = place if isinstance(place, str | Path) else f"{place[0]}, {place[1]}"
         raise LevelError(
-            f"{place}: {grid.shape.x} x {grid.shape.y} pixels of {PIXEL_M} m found, {LARGEST_PIXELS} at most expected. "
+            f"{where}: {grid.shape.x} x {grid.shape.y} pixels of {PIXEL_M} m found, {LARGEST_PIXELS} at most expected. "
             "Name a smaller place."
         )
     return grid
@@ -231,7 +235,7 @@ def _search(catalog: str, collection: str, grid, first: pd.Timestamp, last: pd.T
         )
         items = list(search.items())
     except (exceptions.APIError, pystac.STACError, pystac.STACTypeError, OSError, ValueError, LookupError) as error:
-        told = str(error).partition("\n")[0] or type(error).__name__
+        told = first_line(error)
         if isinstance(error, exceptions.APIError):  # its text is a whole page
             told = getattr(error, "status_code", None) or "no connection"
         raise LevelError(f"{catalog}: no answer ({told}), a STAC API expected. Check address and network.") from None
@@ -265,14 +269,29 @@ def _usable(items: list, product: _Product, catalog: str) -> list:
     return usable
 
 
-def _of_one_orbit(items: list, orbit: int | None) -> tuple[list, int | None]:
-    counts = Counter(item.properties.get("sat:relative_orbit") for item in items)
-    if orbit is None:
-        orbit = min(counts, key=lambda found: (-counts[found], str(found)))
-    if orbit not in counts:
-        told = ", ".join(f"{found} ({n} images)" for found, n in counts.most_common())
+def _of_one_orbit(days: dict, grid, orbit: int | None) -> tuple[dict, int | None]:
+    """Of a relative orbit's items by day: by default, of the one with most days that cover the grid, or most days."""
+    orbits: dict = {}
+    for day, items in days.items():
+        for item in items:
+            orbits.setdefault(item.properties.get("sat:relative_orbit"), {}).setdefault(day, []).append(item)
+    if orbit is None and orbits:
+        whole = {found: sum(_is_whole(items, grid) for items in its.values()) for found, its in orbits.items()}
+        orbit = min(orbits, key=lambda found: (-whole[found], -len(orbits[found]), str(found)))
+    if orbits and orbit not in orbits:
+        most = sorted(orbits, key=lambda found: (-len(orbits[found]), str(found)))
+        told = ", ".join(f"{'unknown' if found is None else found} ({len(orbits[found])} days)" for found in most)
         raise LevelError(f"relative orbits {told} found, {orbit} expected. Name one of these.")
-    return [item for item in items if item.properties.get("sat:relative_orbit") == orbit], orbit
+    return orbits.get(orbit, {}), orbit
+
+
+def _is_whole(items: list, grid) -> bool:
+    """Whether the footprints of slices cover the grid together."""
+    if any(item.geometry is None for item in items):
+        return True
+    area = grid.geographic_extent.geom
+    joined = union_all([make_valid(shape(item.geometry)) for item in items])
+    return joined.intersection(area).area >= _WHOLE * area.area
 
 
 def _days(items: list, grid, first: pd.Timestamp, last: pd.Timestamp, max_cloud: float | None) -> tuple[dict, int]:
@@ -307,7 +326,7 @@ def _check_earlier(target: Path, product: _Product, grid, collection: str, orbit
     wanted = (tuple(grid.shape), grid.affine, str(grid.crs), collection, there if orbit is None else orbit)
     if found != wanted:
         told = (
-            f"{rows} x {cols} pixels from {to_map.c:.0f}, {to_map.f:.0f} in {crs}, collection {origin}"
+            f"{rows} x {cols} pixels from {to_map.c:.0f}, {to_map.f:.0f} in {crs}, collection {origin or 'unknown'}"
             + ("" if of_orbit is None else f", orbit {of_orbit}")
             for (rows, cols), to_map, crs, origin, of_orbit in (found, wanted)
         )
@@ -326,7 +345,7 @@ def _signing(catalog: str, collection: str) -> Callable[[str], str] | None:
 
     def sign(url: str) -> str:
         if time.monotonic() > token["until"]:
-            text = get_json(f"{TOKENS[catalog]}/{collection}", {}, "token")
+            text = get_json(f"{TOKENS[catalog]}/{collection}", {}, "token")["token"]
             token.update(text=text, until=time.monotonic() + _TOKEN_S)
         return f"{url}?{token['text']}"
 

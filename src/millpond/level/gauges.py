@@ -18,11 +18,17 @@ METRES = {"m": 1.0, "ft": 0.3048}
 FARTHEST_FROM_MEDIAN_M = 10.0
 """A level farther from the median of its month is reported as impossible; most are a digit too many or too few."""
 
+FEWEST_IN_MONTH = 3
+"""Levels that a month's median takes: of one it is the level itself, of two it is as far from both."""
+
+NEAREST = 5
+"""Where a month has fewer, the median is that of so many levels in a row."""
+
 SMALLEST_SPIKE_M = 1.0
 """Levels that step away by more than this, and back, are impossible too; smaller are floods, gates and rounding."""
 
 SPIKE_IN_STEPS = 10
-"""Or by more than so many of the record's median daily step, where that is more: some reservoirs are never still."""
+"""Or by more than so many of the record's median step, where that is more: some reservoirs are never still."""
 
 SPIKE_IN_OTHERS = 1.5
 """And by more than so many times any other step there: floods rise and ebb over days."""
@@ -60,7 +66,7 @@ def read_gauge(path: str | Path, unit: str | None = None) -> pd.Series:
     path : path
         CDEC's download (first line with the sensor in quotes) or its CSV with `STATION_ID`; USGS's tab-separated RDB,
         or its CSV with `time`, `value` and `unit_of_measure`; ECCC's daily CSV (`PARAM` 2 is the level) or its
-        real-time CSV; or a CSV of a date and a level.
+        real-time CSV; or a CSV of a date and a level. Lines that begin with # are comments.
     unit : "m" or "ft", optional
         Of the levels; by default what the file says of itself.
 
@@ -92,6 +98,10 @@ def read_gauge(path: str | Path, unit: str | None = None) -> pd.Series:
     steps within it, the one just before it, and what the two sides differ. So a step without return is none, nor is a
     flood that rises or ebbs over days.
 
+    Where a month has fewer than `FEWEST_IN_MONTH` levels, the median is that of the `NEAREST` levels around, and the
+    level must be farther from it than `SPIKE_IN_STEPS` times the record's median step too, since reservoirs fill and
+    empty within months. In sparse records of five levels or fewer none is found.
+
     A day is the one that is written, in the zone that is written: local time in most files, UTC in USGS's CSV of
     instantaneous values. Satellite images are dated in UTC.
 
@@ -103,7 +113,10 @@ def read_gauge(path: str | Path, unit: str | None = None) -> pd.Series:
     """
     path = Path(path)
     if unit is not None and unit not in METRES:
-        raise LevelError(f"unit={unit!r} found, one of {', '.join(METRES)} expected. Convert the record, or name one.")
+        raise LevelError(
+            f"the unit {unit!r} found, one of {', '.join(METRES)} expected. Name one (unit, --unit), or convert the "
+            "record."
+        )
     text = _text(path)
     kind, read = next((kind, read) for kind, (belongs, read) in _FORMATS.items() if belongs(text))
     times, values, found = read(path, text)
@@ -114,12 +127,13 @@ def read_gauge(path: str | Path, unit: str | None = None) -> pd.Series:
     if unit not in METRES:
         raise LevelError(
             f"{path}: {'no unit' if unit is None else f'the unit {unit!r}'} of the levels found, one of "
-            f"{', '.join(METRES)} expected. Pass unit=."
+            f"{', '.join(METRES)} expected. Name the unit (unit, --unit)."
         )
     return _daily(path, kind, times, values, unit)
 
 
 def _text(path: Path) -> str:
+    """What the file holds, without comments."""
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -129,7 +143,13 @@ def _text(path: Path) -> str:
         ) from None
     if not text.strip():
         raise LevelError(f"{path}: an empty file found, dates and levels expected. Get it from its publisher again.")
-    return text
+    lines = [line for line in text.splitlines(keepends=True) if not line.startswith("#")]
+    if not "".join(lines).strip():
+        raise LevelError(
+            f"{path}: nothing but comments found ({text.strip().splitlines()[0]!r}), dates and levels "
+            "expected. Ask its publisher for another station or other days."
+        )
+    return "".join(lines).lstrip("\r\n")
 
 
 def _daily(path: Path, kind: str, times: list[str], values: list[str], unit: str) -> pd.Series:
@@ -147,7 +167,7 @@ def _daily(path: Path, kind: str, times: list[str], values: list[str], unit: str
     daily = pd.Series(levels, dates, name="level_m").groupby(level=0).mean()
     by_time = pd.Series(levels, [time.strip() for time, _ in rows]).groupby(level=0)
     differing = by_time.max() - by_time.min() > 0.01
-    far = (daily - daily.rolling("31D", center=True).median()).abs() > FARTHEST_FROM_MEDIAN_M
+    far = _far(daily)
     steps = daily.index.to_series().diff().dt.days
     daily.attrs = {
         "format": kind,
@@ -162,11 +182,20 @@ def _daily(path: Path, kind: str, times: list[str], values: list[str], unit: str
     for what in ("contradicting", "impossible"):
         if days := daily.attrs[what]:
             warnings.warn(
-                f"{path}: {what} levels found on {len(days)} days, the first on {days[0]:%Y-%m-%d}; they are kept. See "
-                f"attrs[{what!r}].",
+                f"{path}: {what} levels found on {len(days)} days, the first on {days[0]:%Y-%m-%d}. The series keeps "
+                f"them, attrs[{what!r}] lists them, and scenes of these days are left out. Look at the record.",
                 stacklevel=3,
             )
     return daily
+
+
+def _far(daily: pd.Series) -> pd.Series:
+    """Which levels are far from those around them."""
+    around = daily.rolling("31D", center=True, min_periods=FEWEST_IN_MONTH).median()
+    nearest = daily.rolling(NEAREST, center=True, min_periods=FEWEST_IN_MONTH).median()
+    alone = around.isna()
+    apart = np.maximum(FARTHEST_FROM_MEDIAN_M, SPIKE_IN_STEPS * daily.diff().abs().median())
+    return (daily - around.fillna(nearest)).abs() > np.where(alone, apart, FARTHEST_FROM_MEDIAN_M)
 
 
 def _spikes(daily: pd.Series) -> list[pd.Timestamp]:
@@ -252,7 +281,7 @@ def _cdec_csv(path: Path, text: str) -> tuple[list, list, set]:
 
 
 def _usgs_rdb(path: Path, text: str) -> tuple[list, list, set]:
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    lines = [line for line in text.splitlines() if line.strip()]
     header = lines[0].split("\t")
     levels = {}
     for i, name in enumerate(header):
@@ -321,7 +350,7 @@ def _first_line(pattern: str) -> Callable[[str], bool]:
 _FORMATS: dict[str, tuple[Callable, Callable]] = {
     "CDEC download": (_first_line(r"\s*\d+,\w+,'.*'"), _cdec_download),
     "CDEC CSV": (_first_line("station_id,"), _cdec_csv),
-    "USGS RDB": (lambda text: text.startswith("#") or "agency_cd\t" in text[:200], _usgs_rdb),
+    "USGS RDB": (_first_line(r"(.*\t)?agency_cd\t"), _usgs_rdb),
     "USGS CSV": (_first_line(r".*\bunit_of_measure\b"), _usgs_csv),
     "ECCC daily": (lambda text: re.search(r"^\s*ID,\s*PARAM", text, re.MULTILINE) is not None, _eccc_daily),
     "ECCC real-time": (_first_line(r"\s*ID,Date,Water Level"), _eccc_real_time),

@@ -23,7 +23,7 @@ _GAUGES = {
     "CTR": ("usgs", "08253900"),  # named in the remarks of USGS's station 08261000, downstream
 }
 _UNKNOWN = (
-    "The study does not name its station. Look it up on the map of https://wateroffice.ec.gc.ca and pass it as "
+    "The study does not name its station. Look it up on the map of https://wateroffice.ec.gc.ca and name it as "
     "eccc:STATION."
 )
 _NOTES = {
@@ -67,7 +67,7 @@ class Reservoir:
 
     @property
     def place(self) -> tuple[float, float]:
-        """Longitude and latitude, as `millpond.level.download.download_scenes` takes them."""
+        """Longitude and latitude, as `millpond.level.download_scenes.download_scenes` takes them."""
         return self.longitude_deg, self.latitude_deg
 
 
@@ -84,7 +84,7 @@ def reservoir(code: str) -> Reservoir:
         return reservoirs()[code.upper()]
     except KeyError:
         known = ", ".join(f"{found.code} ({found.name})" for found in reservoirs().values())
-        raise LevelError(f"reservoir {code!r} found, one of {known} expected. Or pass coordinates.") from None
+        raise LevelError(f"reservoir {code!r} found, one of {known} expected. Or name coordinates.") from None
 
 
 def _reservoir(row: dict) -> Reservoir:

@@ -38,7 +38,8 @@ SEEN_WET_FROM = 0.1
 """Share of the clear scenes that must show water at a pixel for clouds over it to matter."""
 
 LARGEST_EMPTY = 0.01
-"""Share of an image that may have digital number 0 in all bands: some shadows have, the edge of a swath is larger."""
+"""Share of an image that may have digital number 0 in all bands, or no backscatter: some shadows have none, the edge
+of a swath is larger."""
 
 OFFSET_SINCE = pd.Timestamp(2022, 1, 25)
 """Since this day, of processing baseline 04.00, ESA's digital numbers of Sentinel-2 are 1,000 higher."""
@@ -69,10 +70,12 @@ class Scenes:
         Above the gauge's datum.
     bands : tuple of str
     pixel_m : (height, width) of a pixel in metres
+        NaN where no image was read, since none had a level.
     dropped : DataFrame
         `date`, `file` and `reason` of every image that wasn't used.
     place : tuple or None
-        Coordinate reference system, and x and y of the upper left corner; None of a place that doesn't exist.
+        Coordinate reference system, and x and y of the upper left corner; None of a place that doesn't exist, and
+        where no image was read.
     """
 
     images: np.ndarray = field(repr=False)
@@ -109,7 +112,7 @@ class Scenes:
         if factor < 1 or not rows or not cols:
             raise LevelError(
                 f"factor {factor} for images of {self.images.shape[2]} x {self.images.shape[3]} pixels found, 1 to "
-                f"{min(self.images.shape[2:])} expected."
+                f"{min(self.images.shape[2:])} expected. Choose another (factor, --coarser)."
             )
 
         def blocks(values: np.ndarray) -> np.ndarray:
@@ -148,7 +151,8 @@ def read_scenes(
         Name of that folder.
     bands : sequence of str
         By their names in the files. VV and VH are backscatter in dB, all others reflectance: as it is, if the file
-        holds floating-point numbers or states a scale, or else as digital numbers (see Notes).
+        holds floating-point numbers or states a scale, or else as digital numbers (see Notes). Backscatter may be
+        missing at up to `LARGEST_EMPTY` of the pixels, as in the radar's shadow; they take the band's median.
     gauge : path or None
         Record of levels as `millpond.level.read_gauge` reads it, relative to `folder` unless absolute. None reads the
         images alone; their levels are NaN.
@@ -166,7 +170,7 @@ def read_scenes(
     unit : "m" or "ft", optional
         Of the gauge.
     may_be_empty : bool
-        Return no scenes, and the reasons, where none can be used.
+        Return no scenes, and the reasons, where none can be used, be it that none has a level.
 
     Returns
     -------
@@ -176,7 +180,7 @@ def read_scenes(
         scene whose water has a pixels should have it in the a pixels that are wet most often in all scenes. If more
         than `SPOILED_FROM` of a are missing there, or lie elsewhere, the scene is spoiled. This looks at all that
         models see, beside an `area` too; it needs both bands and looks at no level; however low the water is, it is no
-        reason. A folder of one image has nothing to compare with.
+        reason. A folder of one image has nothing to compare with. Of several good images of a day the first is kept.
 
     Warns
     -----
@@ -186,7 +190,8 @@ def read_scenes(
     Raises
     ------
     LevelError
-        If there are no images, or none has a level; if a band is missing, grids differ, or reflectances are none.
+        If there are no images, or none can be used and `may_be_empty` is False; if a band is missing, grids differ or
+        aren't in metres, or numbers are no reflectance, or no backscatter in dB.
     RasterError
         If a file can't be read.
 
@@ -217,29 +222,31 @@ def read_scenes(
                 reason = "pixels without data"
         if reason is not None:
             dropped.append((date, path.name, reason))
-    if not any(reason != _NO_LEVEL for _, _, reason in dropped) and not images:
-        raise LevelError(
-            f"{folder / gauge}: levels from {level.index[0]:%Y-%m-%d} to {level.index[-1]:%Y-%m-%d} found, but images "
-            f"from {files[0][0]:%Y-%m-%d} to {files[-1][0]:%Y-%m-%d}; days with both expected. Get the record of these "
-            "years, or widen tolerance_days."
-        )
     if images and masked:
         matters = grid.inside if area is not None else _shores(images, bands, max_cloud, grid.pixel_m)
         images = _without(images, [image.cloudy[matters].mean() > max_cloud for image in images], "cloudy", dropped)
-    again = [i > 0 and images[i - 1].date == image.date for i, image in enumerate(images)]
-    images = _without(images, again, "another image of the same day is kept", dropped)
     if images and masked and {"B03", "B08"} <= set(bands):
         images = _without(images, _misplaced(images, bands) > SPOILED_FROM, "spoiled", dropped)
+    again = [i > 0 and images[i - 1].date == image.date for i, image in enumerate(images)]
+    images = _without(images, again, "another image of the same day is kept", dropped)
     table = pd.DataFrame(sorted(dropped), columns=["date", "file", "reason"])
     if not images and may_be_empty:
         none = np.empty((0, len(bands), 1, 1), np.float32)
         empty = pd.DatetimeIndex([], name="date")
-        return Scenes(none, none[:, 0] > 0, empty, np.empty(0), tuple(bands), grid.pixel_m, table, grid.place)
+        pixel_m, place = ((np.nan, np.nan), None) if grid is None else (grid.pixel_m, grid.place)
+        return Scenes(none, none[:, 0] > 0, empty, np.empty(0), tuple(bands), pixel_m, table, place)
+    if not images and (table["reason"] == _NO_LEVEL).all():
+        raise LevelError(
+            f"{folder / gauge}: levels from {level.index[0]:%Y-%m-%d} to {level.index[-1]:%Y-%m-%d} found, but images "
+            f"from {files[0][0]:%Y-%m-%d} to {files[-1][0]:%Y-%m-%d}; days with both expected. Get the record of these "
+            "years, or take levels of days nearby (tolerance_days, --tolerance-days)."
+        )
     if not images:
         reasons = table["reason"].value_counts()
         raise LevelError(
             f"{folder / sensor}: no usable image among {len(files)} found "
-            f"({', '.join(f'{n} {reason}' for reason, n in reasons.items())}). Raise max_cloud, or add images."
+            f"({', '.join(f'{n} {reason}' for reason, n in reasons.items())}). Allow more clouds (max_cloud, "
+            "--max-cloud), correct the levels, or add images."
         )
     _warn_of_offset(folder / sensor, images)
     return Scenes(
@@ -260,7 +267,10 @@ _NO_LEVEL = "no level that day"
 def _dated_files(folder: Path) -> list[tuple[pd.Timestamp, Path]]:
     files = sorted(path for path in folder.glob("*") if path.suffix.lower() in (".tif", ".tiff"))
     if not files:
-        raise LevelError(f"{folder}: no GeoTIFF found, one a date expected. Name the folder above, and its sensor.")
+        raise LevelError(
+            f"{folder}: no GeoTIFF found, one a date expected. Name the folder of the images (folder and sensor, "
+            "--scenes)."
+        )
     dated = []
     for path in files:
         match = _DATE.search(path.stem)
@@ -288,7 +298,7 @@ def _check_bands(raster: Raster, bands: Sequence[str]) -> None:
     if missing := [band for band in bands if band not in raster.bands]:
         raise LevelError(
             f"{raster.paths[0]}: bands {', '.join(raster.bands)} found, {', '.join(missing)} expected too. Read "
-            "others, or describe the bands of the file."
+            "others (bands, --bands), or describe the bands of the file."
         )
 
 
@@ -339,7 +349,7 @@ class _Grid:
 def _window(raster: Raster, area: str | Path | None) -> tuple[Window, np.ndarray]:
     """Rows and columns of the area of interest and its margin, and which of their pixels belong to these."""
     rows, cols = raster.shape
-    if raster.crs is None or not raster.crs.is_projected:
+    if raster.crs is None or not raster.crs.is_projected or raster.crs.linear_units_factor[1] != 1:
         raise LevelError(
             f"{raster.paths[0]}: {raster.crs} found, projected coordinates in metres expected. Reproject it."
         )
@@ -382,7 +392,7 @@ def _read_image(
         if mask is None:
             raise LevelError(
                 f"{raster.paths[0]}: bands {', '.join(raster.bands)} found, one of {', '.join(_MASKS)} expected to "
-                "tell clouds. Add it, or pass max_cloud=None."
+                "tell clouds. Add it, or take every image (max_cloud=None, --no-mask)."
             )
         cloudy = _MASKS[mask](np.nan_to_num(values[mask]))
     image = stored.astype(np.float32)
@@ -395,9 +405,24 @@ def _read_image(
     if raster.nodata is not None and not (digital and raster.nodata == 0):
         image[stored == raster.nodata] = np.nan
     if radar:
-        return image, cloudy, True
+        return *_backscatter(raster, image), True
     image, told = _reflectance(raster, bands, image, digital)
     return image, cloudy, told
+
+
+def _backscatter(raster: Raster, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Backscatter in dB, with the bands' medians where few pixels have none, and which those are."""
+    empty = ~np.isfinite(stored).all(axis=0)
+    if empty.mean() > LARGEST_EMPTY:
+        return stored, empty
+    medians = np.median(stored[:, ~empty], axis=1)
+    if medians.max() > 0:  # land and water send back less than all, which is 0 dB
+        raise LevelError(
+            f"{raster.paths[0]}: backscatter with a median of {medians.max():g} found, dB below 0 expected. Store 10 "
+            "log10 of linear power."
+        )
+    stored[:, empty] = medians[:, None]
+    return stored, empty
 
 
 def _reflectance(raster: Raster, bands: Sequence[str], stored: np.ndarray, digital: bool) -> tuple[np.ndarray, bool]:

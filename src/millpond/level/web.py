@@ -25,16 +25,21 @@ def require(module: str):
 
 
 def period_of(first: str | pd.Timestamp, last: str | pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
-    """Two days in order."""
+    """Two days in order, as they are written: a zone is dropped."""
     try:
-        first, last = (pd.Timestamp(day).normalize() for day in (first, last))
-    except ValueError:
+        days = [pd.Timestamp(day).tz_localize(None).normalize() for day in (first, last)]
+    except (ValueError, TypeError, AttributeError):  # the last from NaT, which "" becomes
         raise LevelError(f"the period {first} to {last} found, days such as 2020-07-03 expected.") from None
-    if not first <= last:
+    if not days[0] <= days[1]:
         raise LevelError(
-            f"{first:%Y-%m-%d} to {last:%Y-%m-%d} found, the first day before the last expected. Swap them."
+            f"{days[0]:%Y-%m-%d} to {days[1]:%Y-%m-%d} found, the first day before the last expected. Swap them."
         )
-    return first, last
+    return days[0], days[1]
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, or else what it is."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def get_text(url: str, parameters: dict) -> str:
@@ -49,13 +54,18 @@ def get_text(url: str, parameters: dict) -> str:
             told = f"{error.response.status_code} {error.response.reason}"
             raise LevelError(f"{url}: the answer {told} found, data expected. Try again later, or check it.") from None
         except requests.RequestException as error:
-            raise LevelError(f"{url}: no answer ({type(error).__name__}), data expected. Check the network.") from None
+            told = f"none in {TIMEOUT_S} s" if isinstance(error, requests.Timeout) else "no connection"
+            raise LevelError(f"{url}: no answer ({told}), data expected. Check the network.") from None
     return answer.text
 
 
-def get_json(url: str, parameters: dict, key: str):
-    """The part of a JSON answer that stands under a key."""
+def get_json(url: str, parameters: dict, key: str) -> dict:
+    """A JSON answer, which must have a key."""
+    text = get_text(url, parameters)
     try:
-        return json.loads(get_text(url, parameters))[key]
-    except (ValueError, LookupError, TypeError):
-        raise LevelError(f"{url}: no JSON with {key} found, data expected. Try again later.") from None
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    if not (isinstance(answer, dict) and key in answer):
+        raise LevelError(f"{url}: no JSON with {key} found, data expected. Try again later.")
+    return answer
