@@ -495,14 +495,16 @@ print(held.round(2).to_dict())
 # %% tags=["hide-input", "remove-output"]
 removed = pd.concat([effects, last_rows("removed")])
 rows = []
-for (reservoir, sensor, effect), part in removed.groupby(["reservoir", "sensor", "without"], sort=False):
-    row = {"reservoir": reservoir, "satellite": SATELLITES[sensor], "without": effect}
+for (reservoir, sensor, sampling, effect), part in removed.groupby(
+    ["reservoir", "sensor", "sampling", "without"], sort=False
+):
+    row = {"reservoir": reservoir, "satellite and split": f"{SATELLITES[sensor]}, {sampling}", "without": effect}
     pool = ours if reservoir in CALIFORNIA else pd.concat([simple, last_rows("elsewhere")])
     for model, told in ((NETWORK, "network"), (CURVE, "curve"), (SHORE, "shore")):
         before = pool[
             (pool["reservoir"] == reservoir)
             & (pool["sensor"] == sensor)
-            & (pool["sampling"] == "random")
+            & (pool["sampling"] == sampling)
             & (pool["model"] == model)
         ].set_index("seed")["r2"]
         after = part[part["model"] == model].set_index("seed")["r2"]

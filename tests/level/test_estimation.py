@@ -11,7 +11,7 @@ from millpond.level.estimation import LevelModel, fit_level_model
 from millpond.level.twin import CHARACTERS, simulate
 from millpond.training import TrainingError
 
-CLEAN = replace(CHARACTERS["BIL"], undetected_cloud=0.0)
+CLEAN = replace(CHARACTERS["LYS"], undetected_cloud=0.0)
 
 
 @pytest.fixture(scope="module")

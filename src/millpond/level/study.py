@@ -67,20 +67,23 @@ EFFECTS = {
     "displacement": {"jitter_pixels": 0.0},
     "steep banks": {"bank_factor": 1.0},
     "ice": {"freezes": False},
+    "quick turnover": {"storage_days": 200.0},
 }
 """What can be taken out of a twin, and how its character then differs."""
 
 REMOVED = (
-    ("BHC", "sentinel2", "undetected cloud"),
-    ("BHC", "sentinel2", "displacement"),
-    ("BHC", "sentinel2", "flooded vegetation"),
-    ("BHC", "sentinel1", "flooded vegetation"),
-    ("GLL", "sentinel2", "steep banks"),
-    ("GLL", "sentinel1", "steep banks"),
-    ("GLL", "sentinel1", "flooded vegetation"),
-    ("CTR", "sentinel1", "ice"),
+    ("BHC", "sentinel2", "undetected cloud", "random"),
+    ("BHC", "sentinel2", "displacement", "random"),
+    ("BHC", "sentinel2", "flooded vegetation", "random"),
+    ("BHC", "sentinel1", "flooded vegetation", "random"),
+    ("GLL", "sentinel2", "steep banks", "random"),
+    ("GLL", "sentinel1", "steep banks", "random"),
+    ("GLL", "sentinel1", "flooded vegetation", "random"),
+    ("CTR", "sentinel1", "ice", "random"),
+    ("BHC", "sentinel2", "quick turnover", "random"),
+    ("BHC", "sentinel2", "quick turnover", "blocked"),
 )
-"""Reservoir, satellite and effect of the sweep."""
+"""Reservoir, satellite, effect and sampling of the sweep."""
 
 TRAINING_SIZES = (20, 40, 80, 160, 320)
 """Dates of Lyons that train."""
@@ -160,8 +163,8 @@ def grids_of(profile: str) -> dict[str, tuple]:
     elsewhere = [{"reservoir": name, "sensor": sensor, "sampling": "random"} for name, sensor in ELSEWHERE.items()]
     optical = [{"reservoir": name, "sensor": "sentinel2", "sampling": "random"} for name in CALIFORNIA]
     removed = [
-        {"reservoir": reservoir, "sensor": sensor, "sampling": "random", "without": effect}
-        for reservoir, sensor, effect in REMOVED
+        {"reservoir": reservoir, "sensor": sensor, "sampling": sampling, "without": effect}
+        for reservoir, sensor, effect, sampling in REMOVED
     ]
     attentive = [name for name, attention in NETWORKS.items() if attention]
     borrowing = [{"target": "BHC", "sources": sources} for sources in ("BIL", "BIL+GLL", "BIL+GLL+LYS")]
@@ -288,18 +291,22 @@ def twin(reservoir: str, sensor: str, seed: int, without: str | None = None) -> 
 def list_itoiz(seed: int) -> list[dict]:
     """A row a date of Itoiz: `date`, `reason` to drop it or "used", `level_m`, `area_km2` that looks like water.
 
-    Nothing is random; the seed is not used.
+    `infrared_over_water` is the median reflectance in B08 of the pixels that look like water on nine dates of ten: haze
+    brightens it. Nothing is random; the seed is not used.
     """
     scenes = itoiz(1)
-    area_km2 = AreaLevelRegressor(scenes.bands).area_km2(scenes.images)
+    index = AreaLevelRegressor(scenes.bands)
+    area_km2 = index.area_km2(scenes.images)
+    deep = index.water(scenes.images).mean(axis=0) >= 0.9
+    infrared = np.median(scenes.band("B08")[:, deep], axis=1)
     gauge = read_gauge(datasets.path("itoiz") / "levels.csv")
     rows = [
         {"date": f"{row.date:%Y-%m-%d}", "reason": row.reason, "level_m": float(gauge.get(row.date, np.nan))}
         for row in scenes.dropped.itertuples()
     ]
-    for date, level_m, area in zip(scenes.dates, scenes.level_m, area_km2, strict=True):
+    for date, level_m, area, bright in zip(scenes.dates, scenes.level_m, area_km2, infrared, strict=True):
         used = {"date": f"{date:%Y-%m-%d}", "reason": "used", "level_m": float(level_m), "area_km2": float(area)}
-        rows.append(used)
+        rows.append(used | {"infrared_over_water": float(bright)})
     return sorted(rows, key=lambda row: row["date"])
 
 
