@@ -87,7 +87,7 @@ STEPS = [
     ("4 blocks\n128", "#DDCC77"),
     ("6 blocks\n256", "#DDCC77"),
     ("3 blocks\n512", "#DDCC77"),
-    ("mean, linear\nlevel 0..1", "#DDDDDD"),
+    ("mean, linear\nlevel", "#DDDDDD"),
 ]
 fig, ax = plt.subplots(figsize=(7.5, 1.5))
 for x, (text, color) in enumerate(STEPS):
@@ -113,7 +113,7 @@ plt.close(fig)
 #
 # ## With and without
 #
-# {numref}`tab-attention-scores` compares the three on Sentinel-2 and random sampling. The networks of a seed see the same weather, split and order of dates, so we take differences seed by seed and reservoir by reservoir.
+# {numref}`tab-attention-scores` compares the three on Sentinel-2 and random sampling; the study does not say which combination it took, and its figures suggest each reservoir's best. The networks of a seed see the same weather, split and order of dates, so we take differences seed by seed and reservoir by reservoir.
 
 # %% tags=["hide-input", "remove-output"]
 plain = load_runs(ARCHIVE / "twin")
@@ -213,7 +213,7 @@ print(pairs, f"{gain:+.3f} {csam[0]:+.3f}")
 # ```
 # ````
 #
-# Over {glue:text}`attention_pairs` pairs, CAM changes R² by {glue:text}`attention_gain`: {glue:text}`attention_verdict` ({numref}`tab-attention-changes`). CSAM changes it by {glue:text}`attention_gain_csam`. The study compares single averages, without pairs or intervals.
+# Over {glue:text}`attention_pairs` pairs, CAM changes R² by {glue:text}`attention_gain`: {glue:text}`attention_verdict` ({numref}`tab-attention-changes`). CSAM changes it by {glue:text}`attention_gain_csam`. The study compares averages, without pairs or intervals; its percentages may be means of ratios, ours are ratios of means.
 #
 # {numref}`fig-attention-scatter` has estimates and true levels, and {numref}`tab-attention-days` the days on which a network is off by more than a metre.
 
@@ -325,7 +325,7 @@ print((heaviest == "B08").sum(), len(of_cam))
 #
 # ## Where the network looks
 #
-# {term}`Grad-CAM` asks by how much each place moves the estimate. Here it is live, for a small network trained briefly on Lyons; the shore should matter, since it is what moves.
+# {term}`Grad-CAM` asks by how much each place moves the estimate. Here it is live, taken at the first stage of a network trained briefly on Lyons; the shore should matter, since it is what moves.
 
 # %%
 torch.set_num_threads(1)
@@ -365,12 +365,12 @@ print(times.round(1).to_dict())
 # Simulated reservoir, live: Grad-CAM of a briefly trained network on three test dates, relative to its mean; white is the water's outline.
 # ```
 #
-# {numref}`fig-attention-gradcam` is an anecdote. The archived networks are counted: the shore, what is wet on 5 to 95 % of the dates, is {glue:text}`attention_shore` of the image, and gets {glue:text}`attention_times_plain` times its share of Grad-CAM without attention, {glue:text}`attention_times_cam` times
+# {numref}`fig-attention-gradcam` is an anecdote. The archived networks are counted: the shore, what looks like water on 5 to 95 % of the dates, is {glue:text}`attention_shore` of the image, and gets {glue:text}`attention_times_plain` times its share of Grad-CAM without attention, {glue:text}`attention_times_cam` times
 # with CAM, {glue:text}`attention_times_csam` times with CSAM.
 #
 # ## Our choices, and what they matter
 #
-# The study is silent on chip size, optimizer, loss and the width of CAM's hidden layer. {numref}`tab-attention-choices` compares, on Buck Island in weathers that no result has, what else we might have chosen. We stayed with the first row, and so none of this was tuned.
+# The study is silent on chip size, optimizer, loss and the width of CAM's hidden layer. {numref}`tab-attention-choices` compares, on Buck Island in simulated years that were used for no other result, what else we might have chosen. We stayed with the first row, and so none of this was tuned.
 
 # %% tags=["hide-input", "remove-output"]
 choices = load_runs(ARCHIVE / "choices").dropna(subset="r2")
@@ -416,7 +416,7 @@ glue("attention_settings", f"{settings['max_epochs']} epochs in batches of {sett
 # ```{admonition} Solutions
 # :class: dropdown
 #
-# 1. Append `rng.normal(size=...)` to the images and print `regressor.network_.attention_weights(...)["channel"]`. In short trainings it hardly moves from a half.
+# 1. Append `rng.normal(size=...)` to the images and print `regressor.network_.attention_weights(...)["channel"]`. Compare it with the weights of the real bands.
 # 2. Subclass `ChannelAttention` with a parameter of three numbers. The network's first layer makes even these superfluous.
 # ```
 #

@@ -11,7 +11,7 @@
 #
 # *Can images of other reservoirs help where one's own are few, or replace them?*
 #
-# A network needs dates with levels. Brush Creek has {glue:text}`borrow_published_n`. The level study {cite:p}`wu2023` adds those of other reservoirs, as depths instead of levels, since each gauge has its own datum. One neighbour helps a little, more neighbours harm. And most reservoirs of the world have no gauge at all;
+# A network needs dates with levels. Brush Creek has {glue:text}`borrow_published_n` that train. The level study {cite:p}`wu2023` adds those of other reservoirs, as depths instead of levels, since each gauge has its own datum. It reports that one neighbour helps a little and that more harm. And most reservoirs of the world have no gauge at all;
 # there a network would have to know a reservoir that it has never seen.
 #
 # **You will learn** what borrowed dates do, how many of one's own are needed, what a model is worth on a strange reservoir, and how the errors compare with other methods.
@@ -87,7 +87,7 @@ print(by_size[[NETWORK, SHORE]].round(1).to_dict())
 # %% [markdown]
 # ```{glue:figure} fig-borrow-size
 # :name: fig-borrow-size
-# :alt: Curves of the error against the number of training dates for six models; all fall, the network's from the highest.
+# :alt: Curves of the error against the number of training dates for six models;
 #
 # Simulated reservoir, archived: RMSE on the test dates of Lyons against the number of training dates, Sentinel-2; mean and range over the seeds. The network has as many epochs throughout, so fewer dates also mean fewer steps.
 # ```
@@ -124,9 +124,9 @@ for stage, sources in STAGES.items():
     part = stage_of(regional, own, sources)
     stated = {"BHC alone": "before", "+ BIL": "after"}.get(stage)
     row = {"trained on": stage, "dates": f"{part['n_train'].iloc[0]:,.0f}"}
-    row["R², published"] = f"{table5.loc[stated, 'r2']:.2f}" if stated else "in a figure"
+    row["R², published"] = f"{table5.loc[stated, 'r2']:.2f}" if stated else "Fig. 11 only"
     row["R², network"] = plots.mean_and_range(part["r2"], "{:.2f}")
-    row["RMSE, published (m)"] = f"{table5.loc[stated, 'rmse_m']:.2f}" if stated else "in a figure"
+    row["RMSE, published (m)"] = f"{table5.loc[stated, 'rmse_m']:.2f}" if stated else "Fig. 11 only"
     row["RMSE, network (m)"] = plots.mean_and_range(part["rmse_m"], "{:.2f}")
     base = stage_of(simple[simple["model"] == FOREST], alone[alone["model"] == FOREST], sources)
     row["RMSE, forest (m)"] = plots.mean_and_range(base["rmse_m"], "{:.2f}")
@@ -246,12 +246,12 @@ print(sum(better_than_mean), f"{strange['network']:.1f}")
 # ```
 # ````
 #
-# On a strange reservoir the network is off by {glue:text}`borrow_strange`, on dates drawn at random from known ones by {glue:text}`borrow_known` ({numref}`tab-borrow-ways`). In {glue:text}`borrow_better` of four it is better than the mean depth of the others, which looks at no image. A published accuracy for known reservoirs
-# says nothing about unknown ones.
+# On a strange reservoir the network is off by {glue:text}`borrow_strange`, on dates drawn at random from known ones by {glue:text}`borrow_known` ({numref}`tab-borrow-ways`). In {glue:text}`borrow_better` of four it is better than the mean depth of the others, which looks at no image. The study says itself that its models cannot easily be transferred.
+# An accuracy for known reservoirs is no guide to unknown ones.
 #
 # ## Three reservoirs elsewhere
 #
-# The study then turns to three reservoirs in other climates, for each with one satellite: winter ice and no levels in it at Mackay Creek, few dates and a gap of years at Costilla, clouds at Arrow. {numref}`tab-borrow-elsewhere` is its Tables 6 and 7.
+# The study then turns to three reservoirs in other climates, for each with one satellite: winter ice and no levels in it at Mackay Creek, few dates and levels missing for years at Costilla, a humid climate at Arrow, which the twin has as cloud. {numref}`tab-borrow-elsewhere` is its Tables 6 and 7.
 
 # %% tags=["hide-input", "remove-output"]
 elsewhere = load_runs(ARCHIVE / "elsewhere").dropna(subset="r2")
@@ -308,8 +308,8 @@ print((cam > 0).sum(), len(cam), (csam < 0).sum())
 #
 # ## Beside other methods
 #
-# The study compares its errors with those of two others. {cite:t}`chen2022` measure levels of 40 reservoirs, mostly large ones, from the laser altimeter ICESat-2, with an R² of 0.60 to 0.99 and an RMSE of 0.37 to 1.01 m, without any training, but only where a track crosses and every 91 days.
-# {cite:t}`donchyts2022` relate the area of 768 reservoirs to their levels: R² exceeds 0.7 in 67 % of them. The study's best models have an R² of {glue:text}`borrow_best_low` to {glue:text}`borrow_best_high`, {glue:text}`borrow_best_mean` on average, over seven. Our area-level curves on the twins exceed 0.7 in {glue:text}`borrow_curves` of seven, the shore-level fits in
+# The study compares its errors with those of two others. {cite:t}`chen2022` measure levels of 40 reservoirs, mostly large ones, from the laser altimeter ICESat-2, with an R² of 0.60 to 0.99 and an RMSE of 0.37 to 1.01 m, without any training, but only where a track crosses, every 91 days along each.
+# {cite:t}`donchyts2022` relate the area of 768 reservoirs to their levels: R² exceeds 0.7 in 67 % of them; probably of the fit, not of dates held out. The study's best models have an R² of {glue:text}`borrow_best_low` to {glue:text}`borrow_best_high`, {glue:text}`borrow_best_mean` on average, over seven. Our area-level curves on the twins exceed 0.7 in {glue:text}`borrow_curves` of seven, the shore-level fits in
 # {glue:text}`borrow_shores`. Three samples of reservoirs, three ways to test: only the orders of magnitude compare.
 
 # %% tags=["remove-cell", "nbval-check-output"]
@@ -333,7 +333,7 @@ print((means[CURVE] > 0.7).sum(), (means[SHORE] > 0.7).sum(), len(means[CURVE]))
 # %% [markdown]
 # ## Borrowing, live
 #
-# Why is a strange reservoir so hard? Here the curve of one is drawn over the dates of another.
+# Here the curve of one is drawn over the dates of another.
 
 # %%
 scenes = {name: simulate(CHARACTERS[name], n=60, random_state=3) for name in ("BIL", "BHC")}
@@ -392,7 +392,7 @@ print(bool(off["curve of BIL"] > off["own shores"]))
 # ```{admonition} Solutions
 # :class: dropdown
 #
-# 1. `score_depth` in `millpond.level.study` is a start. A curve has few unknowns: a handful of own dates is enough.
+# 1. `score_depth` in `millpond.level.study` is a start. A curve has few unknowns.
 # 2. It does where valleys have the same shape. It also needs the largest depth and area, which an ungauged reservoir does not tell.
 # ```
 #
