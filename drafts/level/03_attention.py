@@ -185,11 +185,11 @@ glue("attention_pairs", f"{pairs}", display=False)
 glue("attention_gain", f"{gain:+.3f} ({low:+.3f} to {high:+.3f})", display=False)
 glue(
     "attention_verdict",
-    "more than chance explains"
+    "an improvement beyond chance"
     if low > 0
-    else "less than chance explains"
+    else "a loss beyond chance"
     if high < 0
-    else "no more than chance explains",
+    else "not to be told from no effect",
     display=False,
 )
 csam = change(CSAM, "r2")
