@@ -390,7 +390,7 @@ glue("tab-itoiz-told", plots.table(told))
 #
 # ## What this chapter cannot say
 #
-# - Of {glue:text}`itoiz_planned` planned repetitions of networks {glue:text}`itoiz_there` are archived so far.
+# - Of {glue:text}`itoiz_planned` planned repetitions of networks {glue:text}`itoiz_there` are archived.
 # - One reservoir, one drawdown. The dates are few, and the rule that drops some was chosen on them.
 # - Itoiz is large. At a small reservoir a pixel is a larger part of the water, and area tells less.
 # - There is no red band and no radar here.

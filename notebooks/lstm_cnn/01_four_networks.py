@@ -657,7 +657,7 @@ print({f"{a}, {b}": f"{value:.4f}" for (a, b), value in committees.items()})
 # ## What this chapter cannot say
 #
 # - It cannot say why its accuracies differ from the study's: sizes, optimizer and epochs are not reported.
-# - Of {glue:text}`archive_planned` planned runs on MNIST, {glue:text}`archive_there` are archived so far; where a table says that there is one seed, nothing is known of the spread.
+# - Of {glue:text}`archive_planned` planned runs on MNIST, {glue:text}`archive_there` are archived. Three or five seeds tell little of the spread.
 # - MNIST is nearly solved. A tenth of a point is ten digits, and some of them nobody can read. Rank no architectures by it.
 # - Seeds change weights, the order of samples and the validation part, but not the test digits: the ranges are those of training again, not of other digits.
 # - Of the order of the rows we tried one permutation.

@@ -378,7 +378,7 @@ glue("calibration_found", f"{top['found']:.0%}", display=False)
 #
 # ## What this chapter cannot say
 #
-# - Of {glue:text}`tissue_planned` planned runs {glue:text}`tissue_there` are archived so far; intervals over few splits are wide.
+# - Of {glue:text}`tissue_planned` planned runs {glue:text}`tissue_there` are archived; intervals over few splits are wide.
 # - It has a sample of the data. More patches of the same patients may help, and may leak, more.
 # - Ranges over seeds have both, another split and other weights; their test parts overlap.
 # - Which split the study used is not known. It names no patients, so most likely by patch.
