@@ -22,6 +22,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.dates import MonthLocator
 from myst_nb import glue
 from scipy import stats
 from sklearn.isotonic import IsotonicRegression
@@ -126,7 +127,7 @@ for reason, marker in zip([r for r in reasons.index if r in set(dropped["reason"
     part = dropped[dropped["reason"] == reason]
     left.plot(part["date"], part["level_m"], marker, color="#D55E00", label=reason)
 left.set(ylabel="level at the gauge (m above sea level)", xlabel="date")
-left.tick_params(axis="x", rotation=30)
+left.xaxis.set_major_locator(MonthLocator(interval=3))
 left.legend()
 order = used.sort_values("area_km2")
 falling = used["date"] < used.loc[used["level_m"].idxmin(), "date"]
@@ -183,9 +184,12 @@ print(f"{rank:.2f}", f"{smallest:.1f}", f"{largest:.1f}", len(leftmost))
 
 # %% [markdown]
 # ```python
-# wrong = np.cumsum(np.where(wet, 1, -1), axis=0)        # of a pixel, by level: contradictions, if dry up to here
-# zone = (first_minimum + last_minimum + 1) // 2         # of these: from which level on the pixel is wet
-# differing = abs(n_wet - risen * n_pixels).sum(axis=1)  # of a new image, by candidate level, over the zones
+# # of each pixel, by level: how many images contradict it, if it is dry up to here
+# wrong = np.cumsum(np.where(wet, 1, -1), axis=0)
+# # from which level on it is wet: the middle of the best ones
+# zone = (first_minimum + last_minimum + 1) // 2
+# # of a new image, for each candidate level: pixels that are not as they should be
+# differing = abs(n_wet - risen * n_pixels).sum(axis=1)
 # ```
 
 # %% tags=["hide-input", "remove-output"]
@@ -380,8 +384,10 @@ glue("tab-itoiz-told", plots.table(told))
 # All this is one command. A folder has a GeoTIFF a date, whose name holds the date and whose bands are named; the levels are a file of CDEC, USGS or ECCC, or a CSV. `millpond level download` gets both; [the study's page](../../book/level.md) tells how.
 #
 # ```bash
-# millpond level fit --scenes itoiz/sentinel2_l2a --levels itoiz/levels.csv --out model
-# millpond level predict --scenes new/sentinel2_l2a --model model --out estimates.csv
+# millpond level fit --scenes itoiz/sentinel2_l2a --levels itoiz/levels.csv \
+#   --out model
+# millpond level predict --scenes new/sentinel2_l2a --model model \
+#   --out estimates.csv
 # millpond level report --scenes new/sentinel2_l2a --model model --out report
 # ```
 #
