@@ -60,7 +60,7 @@ HAZE_DEPTHS = 1.0
 SENSOR_NOISE = 0.002
 
 DRYING_DAYS = 14
-"""So long after the water has left it, the rim is mud: dark and, we assume, smooth to a radar. Then it is dry ground."""
+"""So long after the water has left it, the rim is mud: dark and, we assume, smooth to a radar. Then it is dry."""
 
 AIMED_AT, AIMED_SWING = 0.6, 0.2
 """Share of the storage that the operators aim at, on average, and how far it swings with the season."""
@@ -294,8 +294,8 @@ def daily_level(character: Character, ground: Valley, random_state: int = 0) -> 
     """Level of every day, from what flows in, what is taken, and what spills.
 
     Inflow follows the season, the water year (from October) and the weather. The operators take what the season usually
-    brings, and a little more or less to return to a level that is higher after the season of inflow than before it; they
-    take less when little is left, and in one autumn of four they draw down for works. What doesn't fit in spills.
+    brings, and a little more or less to return to a level that is higher after the season of inflow than before it.
+    They take less when little is left, and in one autumn of four they draw down for works. What doesn't fit in spills.
     Levels stay within `range_m` of the full one.
 
     Returns
