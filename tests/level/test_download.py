@@ -440,6 +440,17 @@ def test_dates_that_stay_unreadable_do_not_block_the_others(service, fetch, tmp_
         fetch(folder="other")
 
 
+@pytest.mark.parametrize("conforms", [[], CONFORMS[:1], CONFORMS])  # the last without a link to search
+def test_a_catalogue_without_search_is_refused(service, fetch, conforms):
+    links = [{"rel": "self", "href": f"{service.url}/static"}]
+    landing = {"type": "Catalog", "stac_version": "1.0.0", "id": "static", "description": "of tests", "links": links}
+    service.pages["/stac/static"] = landing | ({"conformsTo": conforms} if conforms else {})
+    with pytest.raises(
+        LevelError, match=r"static: a catalogue without search found, a STAC API expected\. Name another"
+    ):
+        fetch(catalog=f"{service.url}/static")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -500,7 +511,7 @@ def test_days_are_taken_as_written_in_whatever_zone(service, fetch):
 
 def test_packages_that_are_not_installed_are_named(fetch, monkeypatch):
     monkeypatch.setitem(sys.modules, "pystac_client", None)
-    with pytest.raises(LevelError, match=r'no package pystac_client found.*`pip install "millpond\[download\]"`'):
+    with pytest.raises(LevelError, match=r'no package pystac_client found.*`pip install "\.\[download\]"`'):
         fetch()
 
 

@@ -18,26 +18,16 @@ CLEAN = replace(CHARACTERS["LYS"], undetected_cloud=0.0)
 def scenes():
     found = simulate(CLEAN, n=90)
     clear = ~found.cloudy.any(axis=(1, 2))
-    return part(found, clear)
-
-
-def part(scenes, rows):
-    return replace(
-        scenes,
-        images=scenes.images[rows],
-        cloudy=scenes.cloudy[rows],
-        dates=scenes.dates[rows],
-        level_m=scenes.level_m[rows],
-    )
+    return found[clear]
 
 
 @pytest.fixture(scope="module")
 def curve(scenes):
-    return fit_level_model(part(scenes, np.arange(len(scenes)) % 2 == 0))
+    return fit_level_model(scenes[np.arange(len(scenes)) % 2 == 0])
 
 
 def test_levels_of_new_dates_lie_in_their_intervals_about_as_often_as_asked(scenes, curve):
-    new = part(scenes, np.arange(len(scenes)) % 2 == 1)
+    new = scenes[np.arange(len(scenes)) % 2 == 1]
     estimates = curve.estimate(new, coverage=0.8)
     given = (estimates["abstains"] == "").to_numpy()
     assert given.mean() > 0.8
@@ -51,7 +41,7 @@ def test_each_estimate_out_of_fold_is_by_a_model_that_has_not_seen_its_month(sce
     known = curve.training
     blocks = (known.index - known.index.min()).days // 30
     assert all(known["fold"].to_numpy()[blocks == block].std() == 0 for block in set(blocks))
-    train = part(scenes, np.arange(len(scenes)) % 2 == 0)
+    train = scenes[np.arange(len(scenes)) % 2 == 0]
     for fold, model in enumerate(curve.fitted):
         rows = (known["fold"] == fold).to_numpy()
         np.testing.assert_allclose(model.predict(train.images[rows]), known["out_of_fold_m"][rows])
@@ -69,8 +59,8 @@ def test_dates_of_the_training_are_estimated_by_the_fold_without_them(scenes, cu
 
 def test_levels_beyond_those_of_the_training_are_not_told(scenes):
     low = np.argsort(scenes.level_m)[:45]
-    model = fit_level_model(part(scenes, np.sort(low)))
-    high = part(scenes, np.argsort(scenes.level_m)[-5:])
+    model = fit_level_model(scenes[np.sort(low)])
+    high = scenes[np.argsort(scenes.level_m)[-5:]]
     assert (model.estimate(high)["abstains"] == "area outside the training's").sum() >= 4  # one looks smaller
 
 
@@ -83,7 +73,7 @@ def test_levels_beyond_those_of_the_training_are_not_told(scenes):
     ],
 )
 def test_it_abstains_with_a_reason(scenes, curve, change, reason):
-    odd = part(scenes, np.arange(3))
+    odd = scenes[np.arange(3)]
     estimates = curve.estimate(replace(odd, images=change(odd.images).astype(np.float32)))
     assert all(told.startswith(reason) for told in estimates["abstains"])
     assert estimates[["level_m", "low_m", "high_m"]].isna().all(axis=None)
@@ -128,7 +118,7 @@ def test_radar_water_is_that_of_the_curve(tmp_path):
 def test_a_saved_network_estimates_the_same(scenes, tmp_path):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    small = part(scenes.coarse(2), np.arange(20))
+    small = scenes.coarse(2)[np.arange(20)]
     fitted = fit_level_model(small, "network", n_folds=3, attention="channel", max_epochs=1, device="cpu")
     fitted.save(tmp_path / "model")
     assert sorted(path.suffix for path in (tmp_path / "model").iterdir()) == [".json", *[".safetensors"] * 3]
@@ -161,7 +151,7 @@ def test_a_saved_network_estimates_the_same(scenes, tmp_path):
     ],
 )
 def test_scenes_that_cannot_be_fitted_are_refused(scenes, options, rows, level_m, message):
-    few = part(scenes, np.arange(rows))
+    few = scenes[np.arange(rows)]
     if level_m is not None:
         few = replace(few, level_m=np.full(rows, level_m))
     with pytest.raises(LevelError, match=message):

@@ -1,6 +1,6 @@
 """Daily levels from CDEC (California), USGS (United States) or ECCC (Canada), as files that `read_gauge` reads.
 
-The package that USGS's needs is an extra: `pip install "millpond[download]"`.
+The package that USGS's needs is of the extra `download`.
 """
 
 import csv

@@ -5,10 +5,11 @@ Engine prepares it, with the geometry of the terrain corrected; radiometrically 
 nearest product that is open and ready. The default catalogue is Microsoft's Planetary Computer: it has both, worldwide
 and from 2016 on, asks for no account, and its metadata tell which digital numbers are shifted. Element 84's Earth
 Search (https://earth-search.aws.element84.com/v1) has Sentinel-2 too, but some of its items are wrong about the shift
-(`_shift_dn`). The packages that this needs are an extra: `pip install "millpond[download]"`.
+(`_shift_dn`). The packages that this needs are the extra `download`.
 """
 
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -224,11 +225,16 @@ def _grid(place: tuple[float, float] | str | Path, half_width_m: float):
 def _search(catalog: str, collection: str, grid, first: pd.Timestamp, last: pd.Timestamp) -> list:
     client = require("pystac_client")
     exceptions = require("pystac_client.exceptions")
+    PystacClientWarning = require("pystac_client.warnings").PystacClientWarning
     pystac = require("pystac")
     day = pd.Timedelta(days=1)  # solar days begin and end at other times than UTC's
     area = grid.geographic_extent
     try:
-        search = client.Client.open(catalog, timeout=TIMEOUT_S).search(
+        with warnings.catch_warnings(action="ignore", category=PystacClientWarning):  # of what is checked here
+            api = client.Client.open(catalog, timeout=TIMEOUT_S)
+        if not (api.conforms_to("ITEM_SEARCH") and api.get_search_link()):
+            raise LevelError(f"{catalog}: a catalogue without search found, a STAC API expected. Name another.")
+        search = api.search(
             collections=[collection],
             bbox=tuple(area.boundingbox),
             datetime=f"{first - day:%Y-%m-%d}/{last + day:%Y-%m-%d}",
@@ -239,8 +245,6 @@ def _search(catalog: str, collection: str, grid, first: pd.Timestamp, last: pd.T
         if isinstance(error, exceptions.APIError):  # its text is a whole page
             told = getattr(error, "status_code", None) or "no connection"
         raise LevelError(f"{catalog}: no answer ({told}), a STAC API expected. Check address and network.") from None
-    except NotImplementedError:
-        raise LevelError(f"{catalog}: a catalogue without search found, a STAC API expected. Name another.") from None
     over = [item for item in items if item.geometry is None or shape(item.geometry).intersects(area.geom)]
     if not over:
         lon, lat = area.centroid.coords[0]

@@ -47,13 +47,9 @@ CURVE, SHORE = "area-level curve", "shore-level fit"
 CORRECTED_BY_RIDGE, CORRECTED_BY_NETWORK = "curve, then ridge", "curve, then network"
 """The second learns what the area-level curve leaves."""
 
-BASELINES = (
-    "mean level",
-    "area-level curve",
-    "shore-level fit",
-    "ridge on band statistics",
-    "random forest on band statistics",
-)
+RIDGE = "ridge on band statistics"
+
+BASELINES = ("mean level", CURVE, SHORE, RIDGE, "random forest on band statistics")
 
 COARSER = 4
 """Pixels along an edge that are averaged for networks on Itoiz: 40 m, so that one trains in a minute."""
@@ -182,7 +178,7 @@ def grids_of(profile: str) -> dict[str, tuple]:
                 for folds in FOLDS
                 for coarser in (1, COARSER)
             ],
-            20,
+            max(n_seeds, 10),
             "Baselines on Itoiz, pooled folds",
         ),
         "twin_baselines": (
@@ -557,8 +553,7 @@ def unfitted(model: str, scenes: Scenes, seed: int, profile: str):
         return LevelRegressor(NETWORKS[model], random_state=seed, **SETTINGS[profile])
     pixel_area_km2 = scenes.pixel_m[0] * scenes.pixel_m[1] / 1e6
     known = baselines(scenes.bands, pixel_area_km2, seed)
-    ridge = known["ridge on band statistics"]
-    known[CORRECTED_BY_RIDGE] = CorrectedLevelRegressor(known[CURVE], ridge, seed)
+    known[CORRECTED_BY_RIDGE] = CorrectedLevelRegressor(known[CURVE], known[RIDGE], seed)
     if model == CORRECTED_BY_NETWORK:
         return CorrectedLevelRegressor(known[CURVE], unfitted(NETWORK, scenes, seed, profile), seed)
     if model not in known:

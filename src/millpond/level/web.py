@@ -19,8 +19,8 @@ def require(module: str):
         return import_module(module)
     except ImportError as error:
         raise LevelError(
-            f"no package {error.name or module} found, but downloads need it. Install it with "
-            '`pip install "millpond[download]"`.'
+            f"no package {error.name or module} found, but downloads need it. In the repository's folder, "
+            '`pip install ".[download]"` installs it.'
         ) from None
 
 
