@@ -52,13 +52,20 @@ def sun_at(latitude_deg: float, day_of_year: int, solar_hour: float) -> Sun:
     return Sun(float(np.degrees(np.arctan2(east, north)) % 360), float(np.degrees(np.arcsin(up))))
 
 
-def optical_depth(wavelength_um: float | np.ndarray) -> float | np.ndarray:
-    """Vertical optical depth of clear air without absorption, at sea level.
+def rayleigh_depth(wavelength_um: float | np.ndarray) -> float | np.ndarray:
+    """Vertical optical depth of the molecules of the air at sea level (Leckner 1978,
+    doi:10.1016/0038-092X(78)90187-1)."""
+    return 0.008735 * wavelength_um**-4.08
 
-    Rayleigh scattering as in Leckner (1978, doi:10.1016/0038-092X(78)90187-1), and aerosols after Angstrom with
-    `TURBIDITY` and the exponent 1.3.
-    """
-    return 0.008735 * wavelength_um**-4.08 + TURBIDITY * wavelength_um**-1.3
+
+def aerosol_depth(wavelength_um: float | np.ndarray, turbidity: float = TURBIDITY) -> float | np.ndarray:
+    """Vertical optical depth of aerosols after Angstrom, with the exponent 1.3."""
+    return turbidity * wavelength_um**-1.3
+
+
+def optical_depth(wavelength_um: float | np.ndarray) -> float | np.ndarray:
+    """Vertical optical depth of clear air without absorption, at sea level."""
+    return rayleigh_depth(wavelength_um) + aerosol_depth(wavelength_um)
 
 
 def diffuse_share(depth: float | np.ndarray, sun_elevation_deg: float) -> float | np.ndarray:

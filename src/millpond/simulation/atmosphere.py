@@ -1,0 +1,75 @@
+"""What the air adds to and takes from the light between the sun, the ground and a satellite overhead.
+
+Digital numbers of Sentinel-2's L1C products are reflectances at the top of the atmosphere. Air makes dark ground
+brighter, most in the blue and under a low sun, and bright ground darker. Scattering is counted once; what is reflected
+from the ground to the air and back is left out, and so is absorption.
+"""
+
+import numpy as np
+
+from millpond.simulation.errors import SimulationError
+from millpond.simulation.illumination import TURBIDITY, WAVELENGTH_UM, Sun, aerosol_depth, rayleigh_depth
+
+MIN_SUN_ELEVATION_DEG = 10.0
+"""Below, a flat atmosphere is no longer a fair picture."""
+
+AEROSOL_BACKSCATTER = 0.25
+"""Built in: the phase function of aerosols towards a satellite overhead, times their single-scattering albedo."""
+
+AEROSOL_FORWARD_SHARE = 0.83
+"""Built in: share of the light that aerosols meet and that goes on towards the ground or the satellite."""
+
+SATURATION_OVERHEAD = {"B02": 0.99, "B03": 0.96, "B04": 1.01, "B08": 0.93}
+"""Largest reflectance that the instrument can tell under a sun overhead; under a lower sun it is larger.
+
+The largest radiances of Sentinel-2's specification (Drusch et al. 2012, doi:10.1016/j.rse.2011.11.026) over the sun's
+irradiance, times pi.
+"""
+
+
+def top_of_atmosphere(
+    reflectance: np.ndarray, sun: Sun, bands: tuple[str, ...], turbidity: float = TURBIDITY
+) -> np.ndarray:
+    """Reflectance at the top of the atmosphere, seen from straight above.
+
+    With m the sine of the sun's elevation, t_r and t_a the optical depths of molecules and aerosols, and rho the
+    reflectance of the ground, the satellite sees
+
+        (t_r P_r + t_a P_a) / (4 m) + rho T(m) T(1),    T(m) = exp(-(t_r / 2 + (1 - F) t_a) / m),
+
+    where P_r = 3/4 (1 + m^2) is Rayleigh's phase function, P_a is `AEROSOL_BACKSCATTER` and F is
+    `AEROSOL_FORWARD_SHARE`. T counts the scattered light that arrives all the same (Gordon et al. 1983,
+    doi:10.1364/AO.22.000020, eq. 6).
+
+    Parameters
+    ----------
+    reflectance : (n_bands, rows, cols) array
+        Of the ground.
+    sun : Sun
+    bands : tuple of str
+        Names in `millpond.simulation.illumination.WAVELENGTH_UM`.
+    turbidity : float
+        Optical depth of aerosols at one micrometre.
+
+    Raises
+    ------
+    SimulationError
+        If the sun stands lower than `MIN_SUN_ELEVATION_DEG`.
+    """
+    if sun.elevation_deg < MIN_SUN_ELEVATION_DEG:
+        raise SimulationError(
+            f"sun elevation of {sun.elevation_deg:.1f} degrees found, at least {MIN_SUN_ELEVATION_DEG:g} expected. "
+            "Choose another day or latitude."
+        )
+    wavelength = np.array([WAVELENGTH_UM[band] for band in bands])[:, None, None]
+    molecules, aerosols = rayleigh_depth(wavelength), aerosol_depth(wavelength, turbidity)
+    height = np.sin(np.radians(sun.elevation_deg))
+    path = (molecules * 0.75 * (1 + height**2) + aerosols * AEROSOL_BACKSCATTER) / (4 * height)
+    lost = molecules / 2 + (1 - AEROSOL_FORWARD_SHARE) * aerosols
+    return path + reflectance * np.exp(-lost * (1 / height + 1))
+
+
+def saturated(reflectance: np.ndarray, sun: Sun, bands: tuple[str, ...]) -> np.ndarray:
+    """(n_bands, rows, cols) reflectance, cut where the instrument saturates."""
+    highest = np.array([SATURATION_OVERHEAD[band] for band in bands]) / np.sin(np.radians(sun.elevation_deg))
+    return np.minimum(reflectance, highest[:, None, None])

@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from millpond.normalization import NormalizationError, climate, parcels
+from millpond.normalization.histogram import BandHistogram
+from millpond.normalization.parcels import MECHANISMS, SNOW, simulate_patch
+from millpond.simulation.errors import SimulationError
+
+
+def patch(seed=0, latitude_deg=47.0, day_of_year=150, **options):
+    options = {"size": 96} | options
+    return simulate_patch(latitude_deg, 12.0, day_of_year, rng=np.random.default_rng(seed), **options)
+
+
+def test_the_same_seed_gives_the_same_patch_and_another_one_another():
+    first, again, other = patch(3), patch(3), patch(4)
+    assert (first.dn == again.dn).all()
+    assert (first.parcels == again.parcels).all()
+    assert (first.dn != other.dn).any()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.floats(36, 64), st.integers(70, 280))
+def test_image_and_truth_fit_together(seed, latitude_deg, day_of_year):
+    simulated = patch(seed, latitude_deg, day_of_year, size=64)
+    assert simulated.dn.shape == (4, 64, 64)
+    assert simulated.dn.dtype == np.uint16
+    assert simulated.dn.min() > 0
+    assert set(np.unique(simulated.land_cover)) <= set(parcels.COVER)
+    assert ((simulated.parcels > 0) == (simulated.land_cover == 40)).all()
+    numbers = np.unique(simulated.parcels[simulated.parcels > 0])
+    assert (numbers == np.arange(1, len(numbers) + 1)).all()
+    sizes = np.bincount(simulated.parcels.ravel())[1:]
+    assert (sizes >= parcels._MIN_PARCEL_PIXELS).all()
+
+
+def test_almost_all_fields_are_of_one_piece():
+    pieces = whole = 0
+    for seed in range(12):
+        numbers = patch(seed).parcels
+        for number in range(1, numbers.max() + 1):
+            pieces += ndimage.label(numbers == number, np.ones((3, 3)))[1]
+            whole += 1
+    assert whole > 100
+    assert pieces < 1.05 * whole
+
+
+def test_a_switched_off_mechanism_acts_as_at_48_degrees():
+    far = patch(5, latitude_deg=60, without=MECHANISMS)
+    reference = patch(5, latitude_deg=climate.REFERENCE_LATITUDE_DEG)
+    assert (far.dn == reference.dn).all()
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_each_mechanism_makes_a_difference(mechanism):
+    # March: leaves, crops, sun and soils all differ between 38 and 48 degrees
+    with_it, without = (patch(2, 38, 80, without=off) for off in ((), (mechanism,)))
+    assert (with_it.dn != without.dn).mean() > 0.1
+
+
+def test_the_tail_is_long():
+    histogram = sum(
+        (BandHistogram.from_array(patch(seed, size=128).dn, offset=0) for seed in range(1, 20)),
+        BandHistogram.from_array(patch(0, size=128).dn, offset=0),
+    )
+    assert (histogram.max > 3 * histogram.percentile(50)).all()
+    assert (histogram.percentile(99) < 0.4 * histogram.max).all()
+
+
+def test_nothing_is_brighter_than_the_instrument_can_tell():
+    for seed in range(20):
+        simulated = patch(seed)
+        highest = 1.01 * 10_000 / np.sin(np.radians(simulated.sun.elevation_deg))
+        assert simulated.dn.max() < 1.03 * highest  # its noise comes on top
+
+
+def test_clouds_are_masked_but_for_their_thin_edges():
+    clear, cloudy = patch(7), patch(7, cloud_share=0.3)
+    masked = cloudy.mask == parcels.CLOUD
+    assert 0.1 < masked.mean() < 0.5
+    brighter = cloudy.dn[0].astype(int) - clear.dn[0]
+    assert brighter[masked].mean() > 1000
+    assert brighter[~masked].mean() < 400
+
+
+def test_snow_lies_in_the_north_in_winter_and_is_masked():
+    north = [patch(seed, 62, 75) for seed in range(8)]
+    south = [patch(seed, 37, 75) for seed in range(8)]
+    assert sum((p.mask == SNOW).all() for p in north) >= 4
+    assert not any((p.mask == SNOW).any() for p in south)
+
+
+def test_seasons_come_later_in_the_north_and_swing_more_in_the_east():
+    assert climate.degree_days(40, 10, 150) > climate.degree_days(55, 10, 150)
+    for longitude_deg, swing in ((-10, 7), (45, 14.975)):
+        warmest, coldest = (climate.temperature_c(37, longitude_deg, day) for day in (201, 201 + 182.5))
+        assert warmest - coldest == pytest.approx(2 * swing)
+    assert climate.temperature_c(47, 0, 201 + 91.25) == pytest.approx(17 - 5.3)
+    assert [climate.drought(*at) for at in ((37, 215), (47, 215), (37, 15))] == [1, 0, 0]
+
+
+def test_places_are_spread_as_over_a_globe():
+    places = parcels.draw_places(20_000, np.random.default_rng(0))
+    # the band from 35 to 50 holds (sin 50 - sin 35) / (sin 65 - sin 35) of the area
+    expected = (np.sin(np.radians(50)) - np.sin(np.radians(35))) / (np.sin(np.radians(65)) - np.sin(np.radians(35)))
+    assert (places[:, 0] < 50).mean() == pytest.approx(expected, abs=0.01)
+
+
+def test_clear_days_are_rare_in_winter():
+    rng = np.random.default_rng(0)
+    days = np.array([parcels.draw_clear_day(52, rng) for _ in range(2000)])
+    assert (days < 60).mean() < 0.6 * ((days > 150) & (days < 210)).mean()
+
+
+def test_written_patches_are_read_back_with_their_place_and_date(tmp_path):
+    simulated = patch(1)
+    image = parcels.write_patch(simulated, tmp_path, "one")
+    with rasterio.open(image) as file:
+        assert (file.read() == simulated.dn).all()
+        assert file.descriptions == ("B02", "B03", "B04", "B08")
+        assert file.tags()["ACQUIRED"] == "2021-05-30"
+        west, south, east, north = rasterio.warp.transform_bounds(file.crs, "EPSG:4326", *file.bounds)
+    assert (west + east) / 2 == pytest.approx(12.0, abs=1e-3)
+    assert (south + north) / 2 == pytest.approx(47.0, abs=1e-3)
+    with rasterio.open(tmp_path / "one_parcels.tif") as file:
+        assert (file.read(1) == simulated.parcels).all()
+
+
+def test_errors():
+    with pytest.raises(NormalizationError, match=r"mechanisms moon found, some of sun, season, cover, soil expected\."):
+        patch(without=("moon",))
+    with pytest.raises(NormalizationError, match=r"a patch of 16 pixels found, at least 32 expected\."):
+        patch(size=16)
+    with pytest.raises(SimulationError, match=r"sun elevation of .* degrees found, at least 10 expected\. Choose"):
+        patch(latitude_deg=64, day_of_year=1)

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from millpond.simulation.atmosphere import saturated, top_of_atmosphere
+from millpond.simulation.errors import SimulationError
+from millpond.simulation.illumination import Sun, aerosol_depth, rayleigh_depth
+
+
+def test_without_aerosols_over_black_ground_there_is_rayleighs_light():
+    # at 0.49 micrometres the depth is 0.1603; sun at 30 degrees: m = 1/2, P = 3/4 (1 + 1/4) = 15/16
+    seen = top_of_atmosphere(np.zeros((1, 1, 1)), Sun(180, 30), ("B02",), turbidity=0)
+    assert seen[0, 0, 0] == pytest.approx(0.1603 * 15 / 16 / (4 * 0.5), rel=1e-3)
+
+
+def test_bright_ground_loses_and_dark_ground_gains():
+    ground = np.array([0.02, 0.8]).reshape(1, 1, 2)
+    seen = top_of_atmosphere(ground, Sun(180, 40), ("B02",))
+    dark, bright = seen[0, 0]
+    assert dark > 0.02
+    assert bright < 0.8
+
+
+def test_air_matters_less_in_the_infrared_and_under_a_high_sun():
+    ground = np.full((2, 1, 1), 0.05)
+    bands = ("B02", "B08")
+    blue, infrared = top_of_atmosphere(ground, Sun(180, 40), bands).ravel() - 0.05
+    high, _ = top_of_atmosphere(ground, Sun(180, 70), bands).ravel() - 0.05
+    assert abs(infrared) < blue / 3
+    assert high < blue
+
+
+def test_published_depths():
+    # Bodhaine et al. 1999 (doi:10.1175/1520-0426(1999)016<1854:ORODC>2.0.CO;2): 0.0969 at 0.55 micrometres, sea level
+    assert rayleigh_depth(0.55) == pytest.approx(0.0969, rel=0.04)
+    assert aerosol_depth(1.0, 0.07) == 0.07
+
+
+def test_a_low_sun_saturates_later():
+    bright = np.full((1, 1, 1), 5.0)
+    assert saturated(bright, Sun(180, 90), ("B02",)).item() == pytest.approx(0.99)
+    assert saturated(bright, Sun(180, 30), ("B02",)).item() == pytest.approx(1.98)
+
+
+def test_a_sun_near_the_horizon_is_refused():
+    with pytest.raises(SimulationError, match=r"sun elevation of 9\.0 degrees found, at least 10 expected\."):
+        top_of_atmosphere(np.zeros((1, 1, 1)), Sun(180, 9), ("B02",))
