@@ -68,7 +68,7 @@ def test_the_tail_is_long():
         BandHistogram.from_array(patch(0, size=128).dn, offset=0),
     )
     assert (histogram.max > 3 * histogram.percentile(50)).all()
-    assert (histogram.percentile(99) < 0.4 * histogram.max).all()
+    assert (histogram.percentile(99) < 0.5 * histogram.max).all()
 
 
 def test_nothing_is_brighter_than_the_instrument_can_tell():
