@@ -10,7 +10,8 @@
 # # Errata
 #
 # What the studies get wrong by their own numbers. Each entry is computed from values that the study itself prints;
-# where an entry is a matter of words, both wordings are given. None of this makes a study worthless. It tells which of
+# where an entry is a matter of words, both wordings are given, and where a number comes from elsewhere, its source is
+# named. None of this makes a study worthless. It tells which of
 # its numbers to lean on.
 
 # %% tags=["remove-cell"]
@@ -18,6 +19,7 @@ import pandas as pd
 from myst_nb import glue
 
 from millpond import plots, published
+from millpond.capacity.inventory import MILLION_M3_PER_ACRE_FOOT
 
 # %% [markdown]
 # ## Normalization
@@ -114,7 +116,11 @@ agrees = {
 NAMES = {"rmse_m": "RMSE", "mae_m": "MAE"}
 best = stated.loc[stated["quantity"] == "BHC best R2", "value"].iloc[0]
 before = published.load("wu2023_table5_regionalization_bhc").set_index("stage").loc["before", "r2"]
-arrow = published.load("wu2023_table2_validation_reservoirs").set_index("reservoir").loc["ARR"]
+validation = published.load("wu2023_table2_validation_reservoirs").set_index("reservoir")
+arrow = validation.loc["ARR"]
+costilla_1e6_m3 = validation.loc["CTR", "capacity_1e3_m3"] / 1000
+inventory_acre_feet = 15_830  # normal storage of Costilla Dam, NM00020, in the US National Inventory of Dams
+inventory_1e6_m3 = inventory_acre_feet * MILLION_M3_PER_ACRE_FOOT
 pooled = {
     (sampling, column, source): table4[(table4["sampling"] == sampling) & (table4["source"].isin(sources))][
         column
@@ -145,7 +151,11 @@ glue("errata_level_best", f"{best:.2f}", display=False)
 glue("errata_level_before", f"{before:.2f}", display=False)
 glue("errata_level_arrow", f"{-arrow['longitude_deg']:.2f}° W", display=False)
 glue("errata_level_arrow_said", f"{arrow['location']}", display=False)
-print(lower, agrees, best, before)
+glue("errata_level_costilla", f"{costilla_1e6_m3:.1f} million m³", display=False)
+glue("errata_level_inventory", f"{inventory_1e6_m3:.1f} million m³", display=False)
+glue("errata_level_inventory_acre_feet", f"{inventory_acre_feet:,} acre-feet", display=False)
+glue("errata_level_costilla_share", f"{costilla_1e6_m3 / inventory_1e6_m3:.0%}", display=False)
+print(lower, agrees, best, before, f"{costilla_1e6_m3 / inventory_1e6_m3:.2f}")
 
 # %% [markdown]
 # ````{table} Means over the real, published Table 4 of the level study, beside those that its text states.
@@ -161,6 +171,9 @@ print(lower, agrees, best, before)
 # Sentinel-1 and {glue:text}`errata_level_spread_2` with Sentinel-2. Two test periods were compared, more than two satellites.
 #
 # With CAM, RMSE and MAE fall by {glue:text}`errata_level_abstract` in the abstract and by {glue:text}`errata_level_text` in the text. Brush Creek's best R² is {glue:text}`errata_level_best` in the text and {glue:text}`errata_level_before` in Table 5. Arrow's longitude, {glue:text}`errata_level_arrow`, is not in {glue:text}`errata_level_arrow_said`: at that latitude it is in Saskatchewan.
+#
+# Table 2 gives Costilla a capacity of {glue:text}`errata_level_costilla`. The US National Inventory of Dams has Costilla Dam at the same place, with a normal storage of {glue:text}`errata_level_inventory_acre_feet`, which are {glue:text}`errata_level_inventory`: the study's number is {glue:text}`errata_level_costilla_share` of that. What it
+# counts as capacity is not said.
 #
 # ## Capacity
 #

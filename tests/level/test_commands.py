@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -96,6 +98,47 @@ def test_a_cloudy_image_is_a_row_with_a_reason(reservoir, run, tmp_path):
     assert (tmp_path / "estimates.csv").read_text().splitlines()[1] == "2023-01-01,,,,,,cloudy"
     told = run("predict", "--scenes", "new", "--model", "model", "-o", "estimates.csv", "--no-mask")
     assert "cloudy" not in told
+
+
+def test_a_new_scene_is_judged_by_itself_and_the_model_alone(reservoir, run, tmp_path):
+    files = sorted((reservoir / "sentinel2").iterdir())
+    for folder, chosen in {"old": files[:-6], "new": files[-6:]}.items():
+        (tmp_path / folder).mkdir()
+        for file in chosen:
+            shutil.copy(file, folder)
+    with rasterio.open("new/" + files[-2].name, "r+") as file:
+        dn = file.read()
+        wet = dn[0] > dn[2]
+        dn[2][wet & (wet.cumsum().reshape(wet.shape) % 2 == 0)] = 5000  # haze hides half of the water
+        dn[3] = 0
+        file.write(dn)
+    run("fit", "--scenes", "old", "--levels", reservoir / "levels.csv", "--out", "model")
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["model.json", "water.safetensors"]
+    run("predict", "--scenes", "new", "--model", "model", "-o", "together.csv")
+    head, *together = (tmp_path / "together.csv").read_text().splitlines()
+    assert sum(row.endswith(",") for row in together) >= 2  # levels
+    assert together[-2].endswith(",spoiled")
+    for file, row in zip(files[-6:], together, strict=True):
+        (tmp_path / file.stem).mkdir()
+        shutil.copy("new/" + file.name, file.stem)
+        run("predict", "--scenes", file.stem, "--model", "model", "-o", "alone.csv")
+        assert (tmp_path / "alone.csv").read_text().splitlines() == [head, row]
+
+
+def test_images_of_another_lake_are_refused_rather_than_called_spoiled(reservoir, run, tmp_path):
+    run("fit", "--scenes", reservoir / "sentinel2", "--levels", reservoir / "levels.csv", "--out", "model")
+    (tmp_path / "new").mkdir()
+    source = min((reservoir / "sentinel2").iterdir())
+    with rasterio.open(source) as file:
+        profile, dn, names = file.profile, file.read()[:, ::-1, ::-1], file.descriptions
+    dn[3] = 0
+    profile["transform"] = rasterio.Affine(10, 0, 700_000, 0, -10, 4_300_000)
+    with rasterio.open(tmp_path / "new" / "S2_20230101.tif", "w", **profile) as file:
+        file.write(dn)
+        file.descriptions = names
+    told = run("predict", "--scenes", "new", "--model", "model", "-o", "estimates.csv", code=2)
+    assert "A model is of one reservoir: cut the images alike." in told
+    assert not (tmp_path / "estimates.csv").exists()
 
 
 @pytest.mark.parametrize(

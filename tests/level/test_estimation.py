@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from millpond.level.baselines import AreaLevelRegressor
 from millpond.level.errors import LevelError
@@ -102,6 +103,28 @@ def test_a_saved_shore_estimates_the_same(scenes, tmp_path):
         LevelModel.load(tmp_path / "model")
 
 
+def test_a_saved_model_knows_where_water_was_seen(scenes, tmp_path):
+    seen = np.random.default_rng(0).uniform(size=(130, 129)).astype(np.float32)
+    fitted = fit_level_model(replace(scenes, wet_share=seen))
+    folder = tmp_path / "model"
+    for _ in range(2):  # over an older one
+        fitted.save(folder)
+    np.testing.assert_array_equal(LevelModel.load(folder).wet_share, seen)
+    save_file({"wet_share": seen[1:]}, folder / "water.safetensors")
+    with pytest.raises(LevelError, match=r"wet_share of shape \(129, 129\) found, \(130, 129\) as in model\.json exp"):
+        LevelModel.load(folder)
+    save_file({"zone": seen}, folder / "water.safetensors")
+    with pytest.raises(LevelError, match=r"water\.safetensors: no wet_share found"):
+        LevelModel.load(folder)
+    (folder / "water.safetensors").unlink()
+    with pytest.raises(LevelError, match=r"water\.safetensors: no arrays of this model found"):
+        LevelModel.load(folder)
+    fitted.save(folder)
+    fit_level_model(scenes).save(folder)  # of scenes that don't know
+    assert [path.name for path in folder.iterdir()] == ["model.json"]
+    assert LevelModel.load(folder).wet_share is None
+
+
 def test_radar_water_is_that_of_the_curve(tmp_path):
     radar = simulate(CHARACTERS["LYS"], "sentinel1", n=60)
     model = fit_level_model(radar)
@@ -183,6 +206,11 @@ def test_folders_that_are_no_model_are_refused(curve, tmp_path):
     (tmp_path / "model.json").write_text('{"format": "another"}')
     with pytest.raises(LevelError, match="no saved level model found"):
         LevelModel.load(tmp_path)
+    curve.save(tmp_path / "old")
+    older = (tmp_path / "old" / "model.json").read_text().replace('"version": 2', '"version": 1')
+    (tmp_path / "old" / "model.json").write_text(older)
+    with pytest.raises(LevelError, match=r"\(millpond level model, version 1; version 2 expected\)\. Fit and save"):
+        LevelModel.load(tmp_path / "old")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "photo.jpg").touch()
     with pytest.raises(LevelError, match="full: 1 other files found, an empty folder or a model expected"):

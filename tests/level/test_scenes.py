@@ -1,3 +1,4 @@
+import shutil
 import warnings
 
 import geopandas as gpd
@@ -114,6 +115,54 @@ def test_coarse_images_are_means_of_blocks(reservoir):
     assert coarse.cloudy[2, :, 0].tolist() == [False, False, True, True, True]
     with pytest.raises(LevelError, match="factor 41 for images of 40 x 60 pixels found, 1 to 40 expected"):
         scenes.coarse(41)
+
+
+def test_scenes_know_how_often_each_pixel_was_wet(reservoir):
+    scenes = read_scenes(reservoir)  # water in the first 21, 22, 24, 26, 28, 29 and 30 columns
+    assert scenes.wet_share[:, [20, 21, 25, 30]].tolist() == [[np.float32(n / 7) for n in (7, 6, 4, 0)]] * ROWS
+    np.testing.assert_array_equal(scenes.coarse(4)[:2].wet_share, scenes.wet_share)
+    write(reservoir / "red" / "S2_20180701.tif", scene()[1:], ("B04", "SCL"))
+    assert read_scenes(reservoir, "red", ("B04",), max_cloud=None).wet_share is None
+
+
+def test_what_was_wet_before_screens_an_image_that_comes_alone(reservoir):
+    before = read_scenes(reservoir)
+    haze, clouds, clear = scene(water_cols=25), scene(water_cols=25), scene(water_cols=33)
+    haze[1, :, :15] = 3000
+    clouds[2, 10:24, :14] = 90  # as many as matter in the test of where clouds matter
+    clear[2, :, 45:] = 90  # over hills, a quarter of the image
+    folders = ("haze", haze, "spoiled"), ("clouds", clouds, "cloudy"), ("clear", clear, None)
+    for day, (folder, dn, _) in enumerate(folders, start=11):
+        for name in (folder, "all"):
+            write(reservoir / name / f"S2_201807{day}.tif", dn)
+    together = read_scenes(reservoir, "all", gauge=None, wet_share=before.wet_share)
+    assert together.dropped["reason"].tolist() == ["spoiled", "cloudy"]
+    for folder, _, reason in folders:
+        alone = read_scenes(reservoir, folder, gauge=None, may_be_empty=True, wet_share=before.wet_share)
+        assert alone.dropped["reason"].tolist() == ([] if reason is None else [reason])
+        assert alone.images.shape == (int(reason is None), 2, ROWS, COLS)
+    np.testing.assert_array_equal(alone.images, together.images)
+    assert len(read_scenes(reservoir, "haze", gauge=None)) == 1  # nothing to compare with
+
+
+def test_qa60_of_the_years_without_it_is_warned_of(tmp_path):
+    def read(*days_and_values, band="QA60"):
+        for file in tmp_path.glob("s2/*"):
+            file.unlink()
+        for day, value in days_and_values:
+            dn = scene()
+            dn[2, 0, 0] = value
+            write(tmp_path / "s2" / f"S2_{day}.tif", dn, ("B03", "B08", band))
+        return read_scenes(tmp_path, "s2", gauge=None)
+
+    told = (
+        "s2: QA60 is 0 in all images from 2022-01-25 to 2024-02-28 .2., when .* give these images a band SCL or CLDPRB"
+    )
+    with pytest.warns(UserWarning, match=told):
+        assert len(read(("20220124", 1024), ("20220125", 0), ("20240227", 0), ("20240228", 0))) == 4
+    read(("20220125", 1024), ("20240227", 0))  # filled later; warnings are errors here
+    read(("20220124", 0), ("20240228", 0))
+    read(("20230101", 0), band="CLDPRB")
 
 
 @pytest.mark.parametrize(
@@ -361,7 +410,7 @@ BAD = {
         lambda r: write(r / "sentinel2_l2a" / "S2_20180702.tif", scene(), tags={"BOA_ADD_OFFSET": "unknown"}),
         {},
         LevelError,
-        r"S2_20180702\.tif: BOA_ADD_OFFSET='unknown' found in the metadata, a number expected\. Correct it",
+        r"S2_20180702\.tif: BOA_ADD_OFFSET='unknown' found in the metadata, a number such as -1000 expected",
     ),
     "unreadable": (broken, {}, RasterError, r"S2_20180702\.tif: no raster found"),
     "all cloudy": (
@@ -369,6 +418,12 @@ BAD = {
         {},
         LevelError,
         r"no usable image among 10 found \(9 cloudy, 1 no level that day\)\. Allow more clouds \(max_cloud, --max",
+    ),
+    "another cut": (
+        lambda r: None,
+        {"wet_share": np.ones((9, 9), np.float32)},
+        LevelError,
+        r"S2_20180701\.tif: 40 x 60 pixels found, 9 x 9 expected as in the scenes before \(wet_share\)\. Cut",
     ),
     "area elsewhere": (
         lambda r: gpd.GeoDataFrame(geometry=[box(0, 0, 1, 1)], crs=32630).to_file(r / "area.gpkg"),
@@ -410,3 +465,16 @@ def test_itoiz():
     assert {pd.Timestamp("2018-09-11"), pd.Timestamp("2019-02-08")} <= set(spoiled)
     water = (scenes.band("B03") > scenes.band("B08")).mean(axis=(1, 2))
     assert np.corrcoef(water, scenes.level_m)[0, 1] > 0.95
+
+
+@pytest.mark.parametrize(("day", "reason"), [("20180911", "spoiled"), ("20190208", "spoiled"), ("20180708", None)])
+def test_a_spoiled_image_of_itoiz_is_refused_alone_by_what_the_others_saw(tmp_path, day, reason):
+    if not datasets.is_present("itoiz"):
+        pytest.skip("needs itoiz of the data root (set MILLPOND_DATA)")
+    for file in (datasets.path("itoiz") / "sentinel2_l2a").iterdir():
+        folder = tmp_path / ("one" if day in file.name else "others")
+        folder.mkdir(exist_ok=True)
+        shutil.copy(file, folder)
+    others = read_scenes(tmp_path, "others", gauge=datasets.path("itoiz") / "levels.csv")
+    one = read_scenes(tmp_path, "one", gauge=None, may_be_empty=True, wet_share=others.wet_share)
+    assert one.dropped["reason"].tolist() == ([] if reason is None else [reason])

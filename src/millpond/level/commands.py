@@ -218,15 +218,22 @@ def _estimates(scenes: Path, model: Path, area: Path | None, max_cloud: float | 
     from millpond.level.scenes import read_scenes
 
     fitted = LevelModel.load(model)
-    found = read_scenes(scenes.parent, scenes.name, fitted.bands, None, max_cloud, area=area, may_be_empty=True)
-    if len(found):
-        found = found.coarse(max(1, round(fitted.pixel_m[0] / found.pixel_m[0])))
-        table = fitted.estimate(found, coverage)
-    else:
-        table = None
+    found = read_scenes(
+        scenes.parent,
+        scenes.name,
+        fitted.bands,
+        None,
+        max_cloud,
+        area=area,
+        may_be_empty=True,
+        wet_share=fitted.wet_share,
+    )
+    found = found.coarse(max(1, round(fitted.pixel_m[0] / found.pixel_m[0])))
+    fitted.check(found)  # images of another lake are no spoiled ones of this
     refused = found.dropped.set_index("date")["reason"].rename("abstains").to_frame()
-    if table is None:
+    if not len(found):
         return refused.reindex(columns=_COLUMNS), fitted
+    table = fitted.estimate(found, coverage)
     return pd.concat([table, refused]).sort_index(kind="stable").rename_axis("date"), fitted
 
 

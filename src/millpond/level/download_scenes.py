@@ -26,8 +26,9 @@ from tqdm import tqdm
 
 from millpond.files import replacing
 from millpond.level.errors import LevelError
-from millpond.level.scenes import MARGIN_M
+from millpond.level.grid import MARGIN_M
 from millpond.level.web import TIMEOUT_S, first_line, get_json, period_of, require
+from millpond.offset import offset_of_baseline
 from millpond.raster import open_raster
 
 PLANETARY_COMPUTER = "https://planetarycomputer.microsoft.com/api/stac/v1"
@@ -38,9 +39,6 @@ TOKENS = {PLANETARY_COMPUTER: "https://planetarycomputer.microsoft.com/api/sas/v
 PIXEL_M = 10
 LARGEST_PIXELS = 5000
 """Along an edge; a place larger than this is a mistake, or no small reservoir."""
-
-SHIFT_DN = 1000
-"""Added to Sentinel-2's digital numbers since processing baseline 04.00, of 25 January 2022."""
 
 DARKEST_SHIFTED_DN = 500
 """Shifted digital numbers are hardly ever smaller: that would be a reflectance below -0.05."""
@@ -134,10 +132,10 @@ def download_scenes(
 
     Notes
     -----
-    Tiles of one day are put together: first those of our UTM zone, and of these the newest processing. `SHIFT_DN` is
-    subtracted from digital numbers if the processing baseline is 04.00 or later and the publisher hasn't done it; what
-    would be less than 1 then is 1. Each file's tags name its items, its time (UTC), and what was subtracted, and state
-    that no offset is left (`BOA_ADD_OFFSET` 0).
+    Tiles of one day are put together: first those of our UTM zone, and of these the newest processing. The radiometric
+    offset (`millpond.offset`) is subtracted if the baseline has it and the publisher hasn't done it; what would be less
+    than 1 then is 1. Each file's tags name its items, its time (UTC), and what was subtracted, and state that no offset
+    is left (`BOA_ADD_OFFSET` 0).
 
     Raises
     ------
@@ -418,7 +416,7 @@ def _shift_dn(item, key: str, dn: np.ndarray) -> int:
     if applied:
         return 0
     if "s2:processing_baseline" in item.properties:
-        shift = SHIFT_DN if _baseline(item) >= 4 else 0
+        shift = offset_of_baseline(_baseline(item))
     else:
         fields = item.assets[key].extra_fields
         band = next(iter(fields.get("raster:bands", ())), {}) | {

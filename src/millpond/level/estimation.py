@@ -49,8 +49,8 @@ BEYOND_RANGE = 0.1
 BEYOND_AREA = 0.02
 """The same of areas: the curve ends there, and so little is noise."""
 
-_FORMAT, _VERSION = "millpond level model", 1
-_JSON = "model.json"
+_FORMAT, _VERSION = "millpond level model", 2
+_JSON, _WATER = "model.json", "water.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +75,8 @@ class LevelModel:
         A regressor for each fold, fitted without it.
     threshold : float
         Of what looks like water, as `millpond.level.baselines.AreaLevelRegressor` finds it on all training dates.
+    wet_share : (rows, cols) array or None
+        As `Scenes.wet_share`, by which `read_scenes` screens new images without asking others.
     """
 
     model: str
@@ -86,6 +88,7 @@ class LevelModel:
     place: tuple[str, float, float] | None
     fitted: tuple[BaseEstimator, ...] = field(repr=False)
     threshold: float = 0.0
+    wet_share: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def scores(self) -> dict[str, float]:
@@ -120,7 +123,7 @@ class LevelModel:
         LevelError
             If bands, pixels or place differ, or training dates are too few for the coverage.
         """
-        self._check(scenes)
+        self.check(scenes)
         known = self.training
         residuals = (known["level_m"] - known["out_of_fold_m"]).abs().to_numpy()
         by_fold = np.array([model.predict(scenes.images) for model in self.fitted])
@@ -149,7 +152,13 @@ class LevelModel:
         table.loc[table["abstains"] != "", ["level_m", "low_m", "high_m"]] = np.nan
         return table
 
-    def _check(self, scenes: Scenes) -> None:
+    def check(self, scenes: Scenes) -> None:
+        """Refuse scenes of another place, other bands or other pixels, even if none of their images can be used.
+
+        Raises
+        ------
+        LevelError
+        """
         if scenes.bands != self.bands or not np.allclose(scenes.pixel_m, self.pixel_m, rtol=0.01):
             raise LevelError(
                 f"bands {', '.join(scenes.bands)} of {scenes.pixel_m[0]:g} m found, {', '.join(self.bands)} of "
@@ -168,7 +177,7 @@ class LevelModel:
             )
 
     def save(self, folder: str | Path) -> None:
-        """Write `model.json`, and for shores and networks a file of arrays a fold (safetensors).
+        """Write `model.json`, the share of water, and for shores and networks a file of arrays a fold (safetensors).
 
         Raises
         ------
@@ -181,7 +190,7 @@ class LevelModel:
         except OSError as error:
             raise LevelError(f"{folder}: {error.strerror}; a folder for the model expected. Choose another.") from None
         (folder / _JSON).unlink(missing_ok=True)  # without it there is no model, old or new, until all else is there
-        for path in folder.glob(_weights("*")):
+        for path in (*folder.glob(_weights("*")), *folder.glob(_WATER)):
             path.unlink()
         content = {
             "format": _FORMAT,
@@ -193,9 +202,13 @@ class LevelModel:
             "shape": self.shape,
             "place": self.place,
             "threshold": self.threshold,
+            "water": None if self.wet_share is None else self.wet_share.shape,
             "dates": [f"{date:%Y-%m-%d}" for date in self.training.index],
             "training": {name: column.tolist() for name, column in self.training.items()},
         }
+        if self.wet_share is not None:
+            with replacing(folder / _WATER, LevelError) as unfinished:
+                save_file({"wet_share": np.ascontiguousarray(self.wet_share)}, unfinished)
         if self.model == CURVE:
             content["curves"] = [
                 {
@@ -223,7 +236,7 @@ class LevelModel:
         Raises
         ------
         LevelError
-            If there is no such model, or an array of a shore is missing or damaged.
+            If there is no such model, or the share of water or an array of a shore is missing or damaged.
         TrainingError
             If weights of a network are.
         """
@@ -231,7 +244,7 @@ class LevelModel:
         try:
             content = json.loads(path.read_text("utf-8"))
             if (content["format"], content["version"]) != (_FORMAT, _VERSION):
-                raise ValueError("another format or version")
+                raise ValueError(f"{content['format']}, version {content['version']}; version {_VERSION} expected")
             bands, pixel_m = tuple(content["bands"]), tuple(content["pixel_m"])
             training = pd.DataFrame(content["training"], index=pd.DatetimeIndex(content["dates"], name="date"))
             n_folds = int(training["fold"].max()) + 1
@@ -246,7 +259,8 @@ class LevelModel:
             place = None if content["place"] is None else tuple(content["place"])
             band_range, shape = np.array(content["band_range"]), tuple(content["shape"])
             about = bands, pixel_m, training, band_range, shape, place
-            return cls(content["model"], *about, fitted, float(content["threshold"]))
+            wet_share = None if content["water"] is None else _wet_share(Path(folder) / _WATER, content["water"])
+            return cls(content["model"], *about, fitted, float(content["threshold"]), wet_share)
         except OSError as error:
             raise LevelError(
                 f"{path}: {error.strerror}; a folder with a saved model expected. Check the path."
@@ -323,7 +337,7 @@ def fit_level_model(
     band_range = np.stack([means.min(axis=0), means.max(axis=0)])
     shape = scenes.images.shape[2:]
     about = scenes.bands, scenes.pixel_m, training, band_range, shape, scenes.place
-    return LevelModel(model, *about, tuple(fitted), index.threshold_)
+    return LevelModel(model, *about, tuple(fitted), index.threshold_, scenes.wet_share)
 
 
 def check_folder(folder: str | Path) -> Path:
@@ -339,7 +353,7 @@ def check_folder(folder: str | Path) -> Path:
         return folder
     if not folder.is_dir():
         raise LevelError(f"{folder}: a file found, a folder for the model expected. Choose another.")
-    own = [*folder.glob(_weights("*") + "*"), *folder.glob(_JSON + "*")]  # also of a model that was never finished
+    own = [path for name in (_weights("*"), _JSON, _WATER) for path in folder.glob(name + "*")]  # unfinished ones too
     if others := [path.name for path in folder.iterdir() if path not in own]:
         raise LevelError(
             f"{folder}: {len(others)} other files found, an empty folder or a model expected. Choose another."
@@ -359,14 +373,26 @@ def _curve(bands: tuple[str, ...], pixel_m: tuple[float, float], points: dict) -
     return regressor
 
 
-def _shore(bands: tuple[str, ...], pixel_m: tuple[float, float], path: Path) -> ShoreLevelRegressor:
+def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
-        arrays = load_file(path)
+        return load_file(path)
     except (OSError, SafetensorError) as error:
         raise LevelError(
             f"{path}: no arrays of this model found ({error}), a safetensors file as saved expected. Fit and save it "
             "again."
         ) from None
+
+
+def _wet_share(path: Path, shape: list[int]) -> np.ndarray:
+    wet_share = _arrays(path).get("wet_share")
+    if wet_share is None or wet_share.shape != tuple(shape):
+        found = "no wet_share" if wet_share is None else f"wet_share of shape {wet_share.shape}"
+        raise LevelError(f"{path}: {found} found, {tuple(shape)} as in {_JSON} expected. Fit and save it again.")
+    return wet_share
+
+
+def _shore(bands: tuple[str, ...], pixel_m: tuple[float, float], path: Path) -> ShoreLevelRegressor:
+    arrays = _arrays(path)
     regressor = ShoreLevelRegressor(bands, _pixel_km2(pixel_m))
     regressor.zone_, regressor.levels_m_ = arrays["zone"], arrays["levels_m"]
     regressor.threshold_ = float(arrays["threshold"])

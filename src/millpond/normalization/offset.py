@@ -1,11 +1,4 @@
-"""The radiometric offset of Sentinel-2: a step of 1,000 digital numbers with processing baseline 04.00.
-
-Since that baseline, of 25 January 2022, every Sentinel-2 product holds reflectance times 10,000 *plus 1,000*, so that
-small negative reflectances survive. Statistics from before and after must not meet unnoticed. Only the baseline is
-conclusive: ESA has reprocessed older scenes (Collection 1) with baselines that carry the offset.
-
-Source: ESA, Sentinel-2 Products Specification Document, `RADIO_ADD_OFFSET` (L1C) and `BOA_ADD_OFFSET` (L2A).
-"""
+"""The radiometric offset of a Sentinel-2 product, from its metadata, its name or its date (see `millpond.offset`)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -13,10 +6,7 @@ from datetime import date
 from pathlib import Path
 
 from millpond.normalization.errors import NormalizationError
-
-OFFSET_DN = 1000
-FIRST_BASELINE_WITH_OFFSET = 4.0
-FIRST_DATE_WITH_OFFSET = date(2022, 1, 25)
+from millpond.offset import FIRST_DATE_WITH_OFFSET, OFFSET_DN, offset_of_baseline, stated_offset
 
 _BASELINE_IN_NAME = re.compile(r"_N(\d{2})(\d{2})_")
 _SENTINEL2_NAME = re.compile(r"(?:^|_)(?:S2[ABC]?|T\d{2}[A-Z]{3})_")
@@ -47,7 +37,7 @@ def radiometric_offset(*, baseline: str | float | None = None, acquired: date | 
                 f"processing baseline {baseline!r} found, a number such as '04.00' expected. "
                 "State the offset (0 or 1000)."
             ) from None
-        return OFFSET_DN if number >= FIRST_BASELINE_WITH_OFFSET else 0
+        return offset_of_baseline(number)
     if acquired is not None:
         return OFFSET_DN if acquired >= FIRST_DATE_WITH_OFFSET else 0
     return None
@@ -70,16 +60,10 @@ def offset_of_product(tags: Mapping[str, str], paths: Iterable[str | Path]) -> i
     int or None
         None where nothing is known, and where the files disagree.
     """
-    for name, value in tags.items():
-        if name.startswith(("RADIO_ADD_OFFSET", "BOA_ADD_OFFSET")):
-            try:
-                return -int(float(value))
-            except ValueError:
-                raise NormalizationError(
-                    f"{name}={value!r} found in the metadata, a number such as -1000 expected."
-                ) from None
-    if "PROCESSING_BASELINE" in tags:
-        return radiometric_offset(baseline=tags["PROCESSING_BASELINE"])
+    paths = list(paths)
+    stated = stated_offset(tags, paths[0] if paths else "product", NormalizationError)
+    if stated is not None:
+        return int(stated)
     found = {_offset_in_name(str(path)) for path in paths}
     return found.pop() if len(found) == 1 else None
 

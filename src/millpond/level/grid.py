@@ -1,0 +1,93 @@
+"""The grid that all images of a reservoir share, and what of it is read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+from rasterio.features import geometry_mask
+from rasterio.windows import Window
+from scipy import ndimage
+
+from millpond.level.errors import LevelError
+from millpond.raster import Raster, read_onto
+
+MARGIN_M = 100.0
+"""Land that is kept around the area of interest."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """The grid of the first image; `window` is what is read, `inside` where in it the area and its margin are."""
+
+    path: Path
+    shape: tuple[int, int]
+    transform: object
+    crs: object
+    window: Window
+    inside: np.ndarray
+
+    @classmethod
+    def of(cls, raster: Raster, area: str | Path | None) -> "Grid":
+        """The grid of an image, cut to a polygon or a raster of water occurrence and `MARGIN_M` around.
+
+        Raises
+        ------
+        LevelError
+            If coordinates aren't in metres, or the area can't be read or lies elsewhere.
+        """
+        return cls(raster.paths[0], raster.shape, raster.transform, raster.crs, *_window(raster, area))
+
+    @property
+    def pixel_m(self) -> tuple[float, float]:
+        """Height and width of a pixel in metres."""
+        return abs(self.transform.e), abs(self.transform.a)
+
+    @property
+    def place(self) -> tuple[str, float, float]:
+        """Coordinate reference system, and x and y of the window's upper left corner."""
+        x, y = self.transform @ (self.window.col_off, self.window.row_off)
+        return self.crs.to_string(), float(x), float(y)
+
+    def check(self, raster: Raster) -> None:
+        """Refuse an image on another grid."""
+        if (raster.shape, raster.crs) != (self.shape, self.crs) or not raster.transform.almost_equals(self.transform):
+            raise LevelError(
+                f"{raster.paths[0]}: {raster.shape[0]} x {raster.shape[1]} pixels in {raster.crs} found, the grid of "
+                f"{self.path.name} ({self.shape[0]} x {self.shape[1]}, {self.crs}) expected. Resample all to one grid."
+            )
+
+
+def with_margin(mask: np.ndarray, pixel_m: tuple[float, float]) -> np.ndarray:
+    """What is up to `MARGIN_M` away too."""
+    return ndimage.distance_transform_edt(~mask, sampling=pixel_m) <= MARGIN_M
+
+
+def _window(raster: Raster, area: str | Path | None) -> tuple[Window, np.ndarray]:
+    """Rows and columns of the area of interest and its margin, and which of their pixels belong to these."""
+    rows, cols = raster.shape
+    if raster.crs is None or not raster.crs.is_projected or raster.crs.linear_units_factor[1] != 1:
+        raise LevelError(
+            f"{raster.paths[0]}: {raster.crs} found, projected coordinates in metres expected. Reproject it."
+        )
+    if area is None:
+        return Window(0, 0, cols, rows), np.ones(raster.shape, bool)
+    if Path(area).suffix.lower() in (".tif", ".tiff"):
+        inside = read_onto(area, raster) > 0
+        if not inside.any():
+            raise LevelError(f"{area}: no water in the images' area found, values above 0 expected. Check the place.")
+    else:
+        try:
+            outline = gpd.read_file(area).to_crs(raster.crs).union_all()
+            inside = geometry_mask([outline], raster.shape, raster.transform, all_touched=True, invert=True)
+        except Exception as error:  # pyogrio's errors are of several kinds
+            raise LevelError(f"{area}: no polygon found ({error}), a GeoPackage or GeoJSON expected.") from None
+        if not inside.any():
+            raise LevelError(f"{area}: no overlap with the images found, the reservoir in them expected.")
+    pixel_m = abs(raster.transform.e), abs(raster.transform.a)
+    down, across = (round(MARGIN_M / size) for size in pixel_m)
+    wet_rows, wet_cols = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    top, bottom = max(0, wet_rows[0] - down), min(rows, wet_rows[-1] + 1 + down)
+    left, right = max(0, wet_cols[0] - across), min(cols, wet_cols[-1] + 1 + across)
+    window = Window(int(left), int(top), int(right - left), int(bottom - top))
+    return window, with_margin(inside[top:bottom, left:right], pixel_m)

@@ -1,0 +1,163 @@
+"""One image of a reservoir: its bands as reflectance or backscatter, and where its mask leaves water untold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import rasterio
+from rasterio.windows import Window
+
+from millpond.level.errors import LevelError
+from millpond.offset import stated_offset
+from millpond.raster import Raster
+
+SMALLEST_CLOUD_PROBABILITY = 40
+"""Percent in the band CLDPRB from which a pixel counts as cloudy."""
+
+SCL_CLOUDY = (0, 1, 3, 8, 9, 10, 11)
+"""Classes of the band SCL that count as cloudy, since water can't be told there: no data, saturated or defective, cloud
+shadow, clouds of medium and high probability, thin cirrus, snow or ice."""
+
+QA60 = "QA60"
+QA60_CLOUDS = (1 << 10) | (1 << 11)
+"""Bits of the band QA60: opaque clouds and cirrus."""
+
+MASKS = {
+    "CLDPRB": lambda values: values >= SMALLEST_CLOUD_PROBABILITY,
+    "SCL": lambda values: np.isin(values, SCL_CLOUDY),
+    QA60: lambda values: (values.astype(np.int64) & QA60_CLOUDS) > 0,
+}
+"""Bands that tell clouds, the best first, and what is cloudy by them."""
+
+LARGEST_EMPTY = 0.01
+"""Share of an image that may have digital number 0 in all bands, or no backscatter: some shadows have none, the edge
+of a swath is larger."""
+
+REFLECTANCE_PER_DN = 1e-4
+"""Of Sentinel-2."""
+
+_HIGHEST_MEDIAN = 2.0  # no scene is brighter than snow
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """What a file holds of a reservoir.
+
+    Attributes
+    ----------
+    date : Timestamp
+    path : Path
+    level_m : float
+    values : (n_bands, rows, cols) float32 array
+        NaN where there are no data.
+    cloudy : (rows, cols) bool array
+    offset_told : bool
+        Whether the file says how to get reflectance.
+    empty_qa60 : bool
+        Whether its mask is a band QA60 that is 0 everywhere.
+    """
+
+    date: pd.Timestamp
+    path: Path
+    level_m: float
+    values: np.ndarray
+    cloudy: np.ndarray
+    offset_told: bool = True
+    empty_qa60: bool = False
+
+
+def read_image(
+    raster: Raster, date: pd.Timestamp, level_m: float, bands: Sequence[str], window: Window, masked: bool
+) -> Image:
+    """Read bands of an opened file, VV and VH as backscatter in dB, all others as reflectance.
+
+    Parameters
+    ----------
+    raster : Raster
+        With all its bands.
+    date, level_m
+        Of the image, kept beside its values.
+    bands : sequence of str
+    window : rasterio.windows.Window
+    masked : bool
+        Whether its band `CLDPRB`, `SCL` or `QA60` is to tell clouds.
+
+    Raises
+    ------
+    LevelError
+        If a band is missing, or numbers are no reflectance, or no backscatter in dB.
+    """
+    if missing := [band for band in bands if band not in raster.bands]:
+        raise LevelError(
+            f"{raster.paths[0]}: bands {', '.join(raster.bands)} found, {', '.join(missing)} expected too. Read "
+            "others (bands, --bands), or describe the bands of the file."
+        )
+    values = dict(zip(raster.bands, raster.read(window), strict=True))
+    stored = np.stack([values[band] for band in bands])
+    about = date, raster.paths[0], level_m
+    if is_radar(bands):
+        return Image(*about, *_backscatter(raster, stored))
+    cloudy, mask = np.zeros(stored.shape[1:], bool), None
+    if masked:
+        mask = next((name for name in MASKS if name in values), None)
+        if mask is None:
+            raise LevelError(
+                f"{raster.paths[0]}: bands {', '.join(raster.bands)} found, one of {', '.join(MASKS)} expected to "
+                "tell clouds. Add it, or take every image (max_cloud=None, --no-mask)."
+            )
+        cloudy = MASKS[mask](np.nan_to_num(values[mask]))
+    empty_qa60 = mask == QA60 and not values[QA60].any()
+    digital = stored.dtype.kind in "iu"
+    image = stored.astype(np.float32)
+    if digital:  # a single band may well be 0, over dark water, where somebody has taken the offset off
+        empty = np.all([values[name] == 0 for name in values if name not in MASKS], axis=0)
+        cloudy |= empty
+        if empty.mean() > LARGEST_EMPTY:
+            image[:, empty] = np.nan
+    if raster.nodata is not None and not (digital and raster.nodata == 0):
+        image[stored == raster.nodata] = np.nan
+    image, told = _reflectance(raster, bands, image, digital)
+    return Image(*about, image, cloudy, told, empty_qa60)
+
+
+def is_radar(bands: Sequence[str]) -> bool:
+    """Whether bands are those of Sentinel-1."""
+    return set(bands) <= {"VV", "VH"}
+
+
+def _backscatter(raster: Raster, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Backscatter in dB, with the bands' medians where few pixels have none, and which those are."""
+    image = stored.astype(np.float32)
+    if raster.nodata is not None:
+        image[stored == raster.nodata] = np.nan
+    empty = ~np.isfinite(image).all(axis=0)
+    if empty.mean() > LARGEST_EMPTY:
+        return image, empty
+    medians = np.median(image[:, ~empty], axis=1)
+    if medians.max() > 0:  # land and water send back less than all, which is 0 dB
+        raise LevelError(
+            f"{raster.paths[0]}: backscatter with a median of {medians.max():g} found, dB below 0 expected. Store 10 "
+            "log10 of linear power."
+        )
+    image[:, empty] = medians[:, None]
+    return image, empty
+
+
+def _reflectance(raster: Raster, bands: Sequence[str], stored: np.ndarray, digital: bool) -> tuple[np.ndarray, bool]:
+    """Reflectance of what a file stores, and whether the file tells how to get it."""
+    with rasterio.open(raster.paths[0]) as file:
+        scaling = dict(zip(raster.bands, zip(file.scales, file.offsets, strict=True), strict=True))
+    scale, offset = np.array([scaling[band] for band in bands], np.float32).T[:, :, None, None]
+    if digital and (scale == 1).all() and (offset == 0).all():
+        offset_dn = stated_offset(raster.tags(), raster.paths[0], LevelError)
+        return (stored - np.float32(offset_dn or 0)) * np.float32(REFLECTANCE_PER_DN), offset_dn is not None
+    reflectance = stored * scale + offset
+    known = reflectance[np.isfinite(reflectance)]
+    if known.size and np.median(known) > _HIGHEST_MEDIAN:
+        raise LevelError(
+            f"{raster.paths[0]}: {raster.dtype} with a median of {np.median(known):g} found, reflectance from 0 to 1 "
+            "expected. Store digital numbers as integers, or divide them by 10,000."
+        )
+    return reflectance, True

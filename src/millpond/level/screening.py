@@ -1,0 +1,96 @@
+"""What a folder's images tell of each other: where clouds matter, which are spoiled, and what can't be believed."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from millpond.level.grid import with_margin
+from millpond.level.imagery import REFLECTANCE_PER_DN, Image
+from millpond.offset import FIRST_DATE_WITH_OFFSET, OFFSET_DN
+
+SPOILED_FROM = 0.1
+"""Largest share of a scene's water that may lie elsewhere than where all scenes most often have it; chosen on Itoiz."""
+
+SEEN_WET_FROM = 0.1
+"""Share of the clear scenes that must show water at a pixel for clouds over it to matter."""
+
+QA60_EMPTY = pd.Timestamp(2022, 1, 25), pd.Timestamp(2024, 2, 28)
+"""From the first of these days to before the last, products came without the polygons of clouds that QA60 was made of,
+and it is 0. Since then Google Earth Engine makes it from MSK_CLASSI (its catalogue, COPERNICUS/S2_SR_HARMONIZED)."""
+
+
+def tells_water(bands: Sequence[str]) -> bool:
+    """Whether bands are enough to see water without any training: it is brighter in B03 than in B08."""
+    return {"B03", "B08"} <= set(bands)
+
+
+def looks_wet(image: Image, bands: Sequence[str]) -> np.ndarray:
+    """(rows, cols) bool."""
+    return image.values[bands.index("B03")] > image.values[bands.index("B08")]
+
+
+def share_wet(images: list[Image], bands: Sequence[str]) -> np.ndarray | None:
+    """(rows, cols) float32 share of the images in which water was seen, so not through clouds; None if none can be."""
+    if not images or not tells_water(bands):
+        return None
+    return sum((looks_wet(image, bands) & ~image.cloudy).astype(np.float32) for image in images) / len(images)
+
+
+def where_clouds_matter(
+    images: list[Image],
+    bands: Sequence[str],
+    max_cloud: float,
+    pixel_m: tuple[float, float],
+    wet_share: np.ndarray | None = None,
+) -> np.ndarray:
+    """(rows, cols) bool: where water is often seen, and around it; everywhere, if that can't be told.
+
+    By default water is looked for in the images that are clear as a whole; `wet_share` is what earlier ones had.
+    """
+    if wet_share is None:
+        wet_share = share_wet([image for image in images if image.cloudy.mean() <= max_cloud], bands)
+    often = np.zeros(images[0].cloudy.shape, bool) if wet_share is None else wet_share >= SEEN_WET_FROM
+    return with_margin(often, pixel_m) if often.any() else ~often
+
+
+def misplaced(images: list[Image], bands: Sequence[str], wet_share: np.ndarray | None = None) -> np.ndarray:
+    """(n,) share of each image's water that isn't where all, or earlier ones (`wet_share`), have it most often."""
+    water = np.stack([looks_wet(image, bands) for image in images])
+    often = water.mean(axis=0) if wet_share is None else wet_share
+    ranked = np.sort(often, axis=None)
+    shares = []
+    for seen in water:
+        n_wet = int(seen.sum())
+        rank = ranked[-n_wet] if n_wet else 1.0
+        missing, elsewhere = ((often > rank) & ~seen).sum(), ((often < rank) & seen).sum()
+        shares.append(max(missing, elsewhere) / max(n_wet, 1))
+    return np.array(shares)
+
+
+def warn_of_offset(folder: Path, images: list[Image]) -> None:
+    """The darkest pixels tell whether ESA's offset is still in."""
+    first = pd.Timestamp(FIRST_DATE_WITH_OFFSET)
+    darkest = [(image.date, image.values.min() / REFLECTANCE_PER_DN) for image in images if not image.offset_told]
+    before, since = ([dn for date, dn in darkest if (date >= first) == later] for later in (False, True))
+    if before and since and (rise := np.median(since) - np.median(before)) > OFFSET_DN / 2:
+        warnings.warn(
+            f"{folder}: in images since {first:%Y-%m-%d} the darkest digital numbers are {rise:.0f} higher than "
+            "in earlier ones, and their metadata state no offset. ESA adds 1,000 since that day; it is still in them. "
+            "Subtract it, or write BOA_ADD_OFFSET=-1000 into their metadata.",
+            stacklevel=3,
+        )
+
+
+def warn_of_empty_qa60(folder: Path, images: list[Image]) -> None:
+    """A mask that nobody filled calls every image clear."""
+    first, end = QA60_EMPTY
+    then = [image.empty_qa60 for image in images if first <= image.date < end]
+    if then and all(then):
+        warnings.warn(
+            f"{folder}: QA60 is 0 in all images from {first:%Y-%m-%d} to {end:%Y-%m-%d} ({len(then)}), when Sentinel-2 "
+            "came without it, and hides none of their clouds: give these images a band SCL or CLDPRB instead.",
+            stacklevel=3,
+        )
