@@ -131,3 +131,4 @@ def test_a_quick_run_archives_and_resumes(tmp_path):
     again = run("quick", tmp_path)
     assert (tmp_path / "long_tail" / "manifest.json").exists()
     assert first["long_tail"].equals(again["long_tail"])
+    assert set(first) == {"long_tail", "separability", "europe", "fields"}

@@ -10,6 +10,7 @@ from millpond.normalization.transforms import (
     Equalization,
     Linear,
     Normalization,
+    Standardization,
     fit_normalization,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "Linear",
     "Normalization",
     "NormalizationError",
+    "Standardization",
     "fit_normalization",
     "radiometric_offset",
 ]

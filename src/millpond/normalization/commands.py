@@ -114,6 +114,58 @@ def drift(
     typer.echo(table.to_string(float_format=lambda value: f"{value:.3f}"))
 
 
+@app.command()
+def stats(
+    folder: Annotated[Path, typer.Argument(help="Folder with GeoTIFF patches, searched recursively.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="JSON file to write.")],
+    by: Annotated[
+        str, typer.Option(help="landcover, region, month, or several of them joined by a colon; separated by commas.")
+    ] = "landcover,region,month,landcover:region",
+    bands: Bands = "B02,B03,B04,B08",
+    names: Names = None,
+    nodata: Nodata = 0,
+    offset: Offset = None,
+    harmonize: Annotated[bool, typer.Option(help="Bring patches of unlike offsets to offset 0 first.")] = False,
+    region_size: Annotated[str, typer.Option(help="Height and width of a region in degrees.")] = "5,10",
+    one_date: Annotated[bool, typer.Option(help="Count one date of each place by land cover alone.")] = False,
+    max_masked: Annotated[float, typer.Option(min=0, max=1, help="Largest masked share of a patch.")] = 1.0,
+) -> None:
+    """Count the pixels of a FOLDER of patches by land cover, region and month.
+
+    Beside NAME.tif there may be NAME_landcover.tif (codes of ESA WorldCover) and NAME_mask.tif (not zero: cloud or
+    snow). The date is in the tag ACQUIRED or in the name; the tag LAND_COVER labels a whole patch.
+    """
+    from millpond.normalization.errors import NormalizationError
+    from millpond.normalization.exploration import patch_statistics
+
+    try:
+        size = tuple(float(part) for part in _split(region_size))
+    except ValueError:
+        raise NormalizationError(f"region size {region_size} found, two numbers such as 5,10 expected.") from None
+    statistics = patch_statistics(
+        folder,
+        _split(by),
+        _split(bands),
+        nodata,
+        region_size_deg=size,
+        one_date_per_place=one_date,
+        max_masked=max_masked,
+        names=_split(names),
+        offset="auto" if offset is None else offset,
+        harmonize=harmonize,
+    )
+    statistics.save(out)
+    for grouping in statistics.by:
+        table = statistics.table(grouping).sort_values("n_pixels", ascending=False)
+        shown = table if grouping == "month" else table.head(12)
+        columns = {"share": "{:.1%}".format, "n_pixels": "{:,}".format, "n_patches": "{:,}".format}
+        typer.echo(shown.sort_index().to_string(index=False, formatters=columns))
+        typer.echo(f"... and {len(table) - len(shown)} more\n" if len(shown) < len(table) else "")
+    for reason, skipped in statistics.skipped.items():
+        typer.echo(f"{len(skipped):,} skipped: {reason} ({skipped[0]})")
+    typer.echo(f"{out}: {statistics.n_patches:,} patches of {len(statistics.places):,} places")
+
+
 def _split(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(","))
 

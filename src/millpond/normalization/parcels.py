@@ -28,7 +28,7 @@ from millpond.simulation.clouds import cloud, covered
 from millpond.simulation.illumination import TURBIDITY, Sun, sun_at
 
 PIXEL_M = 10.0
-EUROPE = {"latitude_deg": (35.0, 65.0), "longitude_deg": (-10.0, 45.0)}
+EUROPE = {"latitude_deg": (36.0, 66.0), "longitude_deg": (-10.0, 50.0)}
 OVERPASS_SOLAR_HOUR = 10.5
 
 MECHANISMS = ("sun", "season", "cover", "soil")
@@ -176,9 +176,11 @@ def simulate_patch(
     )
 
 
-def draw_places(n: int, rng: np.random.Generator) -> np.ndarray:
-    """(n, 2) latitudes and longitudes, spread over `EUROPE` as over a globe."""
-    south, north = np.sin(np.radians(EUROPE["latitude_deg"]))
+def draw_places(
+    n: int, rng: np.random.Generator, latitude_deg: tuple[float, float] = EUROPE["latitude_deg"]
+) -> np.ndarray:
+    """(n, 2) latitudes and longitudes, spread over `EUROPE`, or a belt of it, as over a globe."""
+    south, north = np.sin(np.radians(latitude_deg))
     latitude = np.degrees(np.arcsin(rng.uniform(south, north, n)))
     return np.column_stack([latitude, rng.uniform(*EUROPE["longitude_deg"], n)])
 

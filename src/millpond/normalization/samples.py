@@ -13,8 +13,9 @@ from millpond.raster import SENTINEL2_BANDS, open_raster, read_onto
 EOLEARN_DATES = ("2015-08-20", "2015-07-31", "2015-09-09", "2015-08-30", "2015-07-11")
 """Dates of the five images in eo-learn's example file, in the file's order."""
 
-# EuroSAT stacks B8A last.
-_EUROSAT_BANDS = (*(band for band in SENTINEL2_BANDS if band != "B8A"), "B8A")
+EUROSAT_BANDS = (*(band for band in SENTINEL2_BANDS if band != "B8A"), "B8A")
+"""EuroSAT stacks B8A last."""
+
 _OSM_VEGETATED = ("forest", "meadow", "scrub", "grass")
 _OSM_OTHER_LAND = ("residential",)
 
@@ -50,7 +51,7 @@ def read_sample(name: str) -> np.ndarray:
     if dataset == "s2_l1c/eurosat":
         kind = {"eurosat-annual-crop": "AnnualCrop", "eurosat-forest": "Forest"}[name]
         # Side by side: a histogram doesn't mind.
-        return np.concatenate([_read(path, _EUROSAT_BANDS) for path in sorted(folder.glob(f"{kind}_*.tif"))], axis=2)
+        return np.concatenate([_read(path, EUROSAT_BANDS) for path in sorted(folder.glob(f"{kind}_*.tif"))], axis=2)
     if dataset == "sen1floods11":
         return np.clip(_read(folder / "Spain_7370579_S2Hand.tif"), 0, None).astype(np.uint16)
     scenes = np.load(folder / "REFERENCE_SCENES.npy", mmap_mode="r", allow_pickle=False)

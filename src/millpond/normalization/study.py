@@ -1,18 +1,48 @@
-"""The normalization study's archived runs: how long the tails are, and what each normalization separates."""
+"""The normalization study's archived runs: tails, histograms of a simulated Europe, and networks under each
+normalization."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from millpond.experiment import run_grid
+from millpond.experiment import run_grids
 from millpond.normalization.assessment import long_tail, separability
 from millpond.normalization.errors import NormalizationError
+from millpond.normalization.europe import NOTHING, explore
+from millpond.normalization.fields import INPUTS, map_real_scenes, score_fields, score_land_cover, score_transfer
 from millpond.normalization.histogram import BandHistogram
+from millpond.normalization.parcels import MECHANISMS
 from millpond.normalization.samples import SAMPLES, read_sample, read_vegetation
 from millpond.normalization.transforms import NORMALIZATIONS, fit_normalization
 
-PROFILES = ("quick", "full")
+PROFILES = ("quick", "full", "paper")
+
+EUROPES = {
+    "quick": {"n_patches": 60, "size": 32},
+    "full": {"n_patches": 1000, "size": 256},
+    "paper": {"n_patches": 10_000, "size": 256},
+}
+"""Of the simulated Europe; the study has 10,000 patches."""
+
+FIELDS = {
+    "quick": {"epochs": 1, "n_train": 16, "n_valid": 8, "size": 64},
+    "full": {"epochs": 4, "n_train": 400, "n_valid": 100, "size": 128},
+    "paper": {"epochs": 4, "n_train": 5000, "n_valid": 1000, "size": 256},
+}
+"""Of the networks that delineate fields. The study says 4 epochs, and not how many images."""
+
+EXTREMES = ("p1-p99", "min-max")
+"""The study's best and worst."""
+
+TRANSFERRED = ("p1-p99", "dynamic-world-30-95", "equalization")
+"""One of each kind, to be carried from one belt of latitudes to another."""
+
+LONGER_EPOCHS = 20
+
+PLAIN_ENCODER = "vgg11"
+"""Without batch normalization; nobody knows whether the study's network has any."""
+
 BLOCK_PIXELS = 128
 """Side of the blocks that are resampled: 1.28 km, several fields wide."""
 
@@ -24,12 +54,13 @@ def run(
 
     Parameters
     ----------
-    profile : "quick" or "full"
-        `quick` takes the bundled scene alone and few resamples, `full` every sample of the data root.
+    profile : "quick", "full" or "paper"
+        `quick` takes the bundled scene, a small Europe and one short network; `full` every sample of the data root and
+        what two cores can do in a few hours; `paper` as many patches as the study, for a GPU.
     store : path
-        Folder for the archives `long_tail` and `separability`.
+        Folder for the archives of `grids_of`.
     workers, scheduler, retry_failed
-        As in `millpond.experiment.run_grid`.
+        As in `millpond.experiment.run_grids`.
 
     Returns
     -------
@@ -37,26 +68,84 @@ def run(
     """
     if profile not in PROFILES:
         raise NormalizationError(f"profile {profile!r} found, one of {', '.join(PROFILES)} expected.")
-    full = profile == "full"
-    common = {"seeds": [0], "workers": workers, "scheduler": scheduler, "retry_failed": retry_failed}
-    return {
-        "long_tail": run_grid(
+    return run_grids(grids_of(profile), store, workers=workers, scheduler=scheduler, retry_failed=retry_failed)
+
+
+def grids_of(profile: str) -> dict[str, tuple]:
+    """By archive: function, cases, number of seeds, and what it is, in words."""
+    quick = profile == "quick"
+    europe = EUROPES[profile]
+    settings = FIELDS[profile]
+    extremes = [{"normalization": name, "epochs": LONGER_EPOCHS} for name in EXTREMES]
+    without_norm = [{"normalization": name, "encoder": PLAIN_ENCODER} for name in EXTREMES]
+    transfers = [
+        {"normalization": name, "trained": trained, "pooled": pooled}
+        for name in TRANSFERRED
+        for trained in ("south", "north")
+        for pooled in (False, True)
+    ]
+    grids = {
+        "long_tail": (
             describe_tail,
-            [{"sample": name} for name in (SAMPLES if full else ["virginia"])],
-            store=Path(store) / "long_tail",
-            what="Long tail of the digital numbers of each real L1C sample",
-            **common,
+            [{"sample": name} for name in (["virginia"] if quick else SAMPLES)],
+            1,
+            "Long tail of the digital numbers of each real L1C sample",
         ),
-        "separability": run_grid(
+        "separability": (
             compare_separability,
             [
-                {"sample": name, "against": against, "n_resamples": 2000 if full else 200}
-                for name in (["virginia", "germany-2017-02-16"] if full else ["virginia"])
+                {"sample": name, "against": against, "n_resamples": 200 if quick else 2000}
+                for name in (["virginia"] if quick else ["virginia", "germany-2017-02-16"])
                 for against in ("land", "everything")
             ],
-            store=Path(store) / "separability",
-            what="Distance of vegetation from other land, and from everything else, under the eight normalizations",
-            **common,
+            1,
+            "Distance of vegetation from other land, and from everything else, under the eight normalizations",
+        ),
+        "europe": (
+            explore,
+            [europe | {"without": without} for without in ([NOTHING] if quick else [NOTHING, *MECHANISMS])],
+            1 if quick else 3,
+            "Histograms of a simulated Europe by land cover, region and month, and what their distances go with",
+        ),
+        "fields": (
+            score_fields,
+            [settings | {"normalization": name} for name in (EXTREMES[:1] if quick else INPUTS)],
+            1 if quick else 3,
+            "Delineation of simulated fields under each normalization",
+        ),
+    }
+    if quick:
+        return grids
+    return grids | {
+        "transfer": (
+            score_transfer,
+            [settings | case for case in transfers],
+            3,
+            "Factors and networks of one belt of latitudes in another",
+        ),
+        "land_cover": (
+            score_land_cover,
+            [{"normalization": name} for name in INPUTS],
+            3,
+            "Real land cover under each normalization, blocks of the scene held out",
+        ),
+        "fields_longer": (
+            score_fields,
+            [settings | case for case in extremes],
+            3,
+            "The two extremes for longer: does the gap close?",
+        ),
+        "real_maps": (
+            map_real_scenes,
+            [{"epochs": LONGER_EPOCHS, "n_train": settings["n_train"], "size": settings["size"]}],
+            1,
+            "What a network trained on simulated fields takes for fields on real scenes",
+        ),
+        "fields_plain": (
+            score_fields,
+            [settings | case for case in without_norm],
+            3,
+            "The extremes in a network whose encoder has no batch normalization",
         ),
     }
 

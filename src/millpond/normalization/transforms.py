@@ -144,6 +144,25 @@ class Equalization:
         return np.interp(dn, edges, cumulative)
 
 
+@dataclass(frozen=True)
+class Standardization:
+    """The z-score, (x - mean) / standard deviation, which the study advises against where bands have long tails.
+
+    Not one of the study's eight. c is the mean and d lies one standard deviation above, so this is the linear
+    normalization that maps c to 0 and d to 1.
+    """
+
+    def fit(self, histogram: BandHistogram) -> list[dict]:
+        """c and d for each band."""
+        return [
+            {"c": float(mean), "d": float(mean + std)} for mean, std in zip(histogram.mean, histogram.std, strict=True)
+        ]
+
+    def apply(self, dn: np.ndarray, c: float, d: float) -> np.ndarray:
+        """Float64 values of digital numbers."""
+        return (dn - c) / (d - c)
+
+
 def _check_percentiles(lower: float, upper: float) -> None:
     if not 0 <= lower < upper <= 100:
         raise NormalizationError(
@@ -151,7 +170,9 @@ def _check_percentiles(lower: float, upper: float) -> None:
         )
 
 
-NORMALIZATIONS: dict[str, Linear | DynamicWorld | Equalization] = {
+Method = Linear | DynamicWorld | Equalization | Standardization
+
+NORMALIZATIONS: dict[str, Method] = {
     "min-max": Linear(0, 100),
     "p1-p99": Linear(1, 99),
     "p1-p99-bounded": Linear(1, 99, bounded=True),
@@ -163,17 +184,20 @@ NORMALIZATIONS: dict[str, Linear | DynamicWorld | Equalization] = {
 }
 """The eight of the study by name."""
 
-_KINDS = {"linear": Linear, "dynamic-world": DynamicWorld, "equalization": Equalization}
+_KINDS = {
+    "linear": Linear,
+    "dynamic-world": DynamicWorld,
+    "equalization": Equalization,
+    "standardization": Standardization,
+}
 
 
-def fit_normalization(
-    method: str | Linear | DynamicWorld | Equalization, histogram: BandHistogram, *, source: str = ""
-) -> "Normalization":
+def fit_normalization(method: str | Method, histogram: BandHistogram, *, source: str = "") -> "Normalization":
     """Fit a normalization to the pixels of a histogram.
 
     Parameters
     ----------
-    method : str or Linear, DynamicWorld, Equalization
+    method : str or Linear, DynamicWorld, Equalization, Standardization
         One of `NORMALIZATIONS` by name, or one with parameters of your own, such as `Linear(2, 98)`.
     histogram : BandHistogram
         The pixels to fit on: the training images, and nothing else.
@@ -225,7 +249,7 @@ class Normalization:
     Attributes
     ----------
     name : str
-    method : Linear, DynamicWorld or Equalization
+    method : Linear, DynamicWorld, Equalization or Standardization
     bands : tuple of str
     offset : int or None
         Radiometric offset of the digital numbers fitted on.
@@ -241,7 +265,7 @@ class Normalization:
     """
 
     name: str
-    method: Linear | DynamicWorld | Equalization
+    method: Method
     bands: tuple[str, ...]
     offset: int | None
     parameters: dict[str, dict]
@@ -428,7 +452,7 @@ class Normalization:
             "parameters": tuple(self.parameters) == tuple(self.percentiles) == self.bands,
             "offset": self.offset is None or (isinstance(self.offset, int) and 0 <= self.offset < N_DN),
             "percentiles": percentiles.shape == (len(self.bands), 101) and bool((np.diff(percentiles) >= 0).all()),
-            "range": all(0 <= c < d < N_DN for c, d in limits),
+            "range": all(0 <= c < min(d, N_DN) and d < 2 * N_DN for c, d in limits),  # mean + std may exceed 65535
             "pixels": bool((counts >= 0).all()),
         }
         wrong = [name for name, holds in facts.items() if not holds]

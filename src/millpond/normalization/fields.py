@@ -1,0 +1,242 @@
+"""Does it matter to the network? Field delineation under the eight normalizations, archived.
+
+The study trains one network with each normalization on a part of AI4Boundaries. Here fields are simulated
+(`millpond.normalization.parcels`), so that a seed is another part of the world, and everything but the normalization
+is the same within a seed: images, first weights, order of the samples. Factors come from a sample of the whole year, as
+the study's come from its survey of Europe; it holds none of the images that train or test.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from rasterio.transform import Affine
+from shapely import to_wkt
+from shapely.affinity import affine_transform
+
+from millpond.normalization.delineation import FieldSegmenter, choose_boundary_threshold
+from millpond.normalization.histogram import BandHistogram
+from millpond.normalization.parcel_metrics import parcel_scores
+from millpond.normalization.parcels import Patch, draw_clear_day, draw_places, simulate_patch
+from millpond.normalization.polygons import parcel_polygons
+from millpond.normalization.real_labels import read_ftw_inference, read_osm_land_cover, spatial_blocks
+from millpond.normalization.samples import read_sample
+from millpond.normalization.segmentation import LandCoverSegmenter
+from millpond.normalization.transforms import NORMALIZATIONS, Normalization, Standardization, fit_normalization
+
+Z_SCORE, BATCH_NORM = "z-score", "batch normalization"
+
+INPUTS = (*NORMALIZATIONS, Z_SCORE, BATCH_NORM)
+"""The study's eight, and two that it doesn't have: the plain z-score, and reflectance that the network normalizes."""
+
+EVERYWHERE = "everywhere"
+LATITUDES_DEG = {EVERYWHERE: (36.0, 66.0), "south": (36.0, 44.0), "north": (54.0, 62.0)}
+
+SEASON = (60, 243)
+"""Days of the images: March to August, as in AI4Boundaries."""
+
+SMALLEST_FIELD_SHARE = 0.1
+"""Of a patch; AI4Boundaries' patches were chosen where there are fields."""
+
+N_FACTORS = 300
+"""Patches of the whole year from which factors are taken."""
+
+N_THRESHOLD = 50
+"""Training images on which the threshold of the boundary is chosen."""
+
+TRAIN, VALID, FACTORS = range(3)
+
+OSM_EPOCHS = 20
+OSM_EDGE_PIXELS = 1
+OSM_FOLDS = 3
+
+
+@lru_cache(maxsize=4)
+def fields(seed: int, part: int, n: int, size: int, where: str = EVERYWHERE) -> tuple[np.ndarray, np.ndarray]:
+    """Images with fields, in the growing season: (n, 4, size, size) digital numbers, (n, size, size) parcels."""
+    patches = [patch for patch, _ in zip(_with_fields(seed, part, size, where), range(n), strict=False)]
+    return np.stack([patch.dn for patch in patches]), np.stack([patch.parcels for patch in patches])
+
+
+@lru_cache(maxsize=8)
+def year_histogram(seed: int, size: int, where: str = EVERYWHERE, n: int = N_FACTORS) -> BandHistogram:
+    """Digital numbers of all land and all seasons: what factors are taken from."""
+    rng = _rng(seed, FACTORS, where)
+    total = None
+    for latitude_deg, longitude_deg in _places(n, where, rng):
+        day = draw_clear_day(latitude_deg, rng)
+        patch = simulate_patch(latitude_deg, longitude_deg, day, size=size, rng=rng)
+        histogram = BandHistogram.from_array(patch.dn, mask=patch.mask > 0, offset=0)
+        total = histogram if total is None else total + histogram
+    return total
+
+
+def factors(name: str, histogram: BandHistogram) -> Normalization | None:
+    """One of `INPUTS`, fitted; None is batch normalization."""
+    if name == BATCH_NORM:
+        return None
+    return fit_normalization(Standardization() if name == Z_SCORE else name, histogram)
+
+
+def score_fields(
+    normalization: str,
+    seed: int,
+    *,
+    epochs: int,
+    n_train: int,
+    n_valid: int,
+    size: int,
+    encoder: str = "resnet18",
+) -> list[dict]:
+    """Train one network, and judge it after each epoch.
+
+    Returns
+    -------
+    list of dict
+        A row an epoch: `epoch`, `train_loss`, `valid_loss`, `valid_extent_iou`, ... `valid_boundary_mcc`. The last one
+        has the entries of `parcel_scores` too, with a threshold of the boundary that was chosen on training images.
+    """
+    train, valid = fields(seed, TRAIN, n_train, size), fields(seed, VALID, n_valid, size)
+    normalization = factors(normalization, year_histogram(seed, size))
+    network = FieldSegmenter(normalization, encoder=encoder, max_epochs=epochs, random_state=seed)
+    network.fit(*train, validation=valid)
+    rows = network.history_
+    threshold = _boundary_threshold(network, train)
+    found = network.predict(valid[0], boundary_threshold=threshold)
+    rows[-1] |= {"boundary_threshold": threshold} | parcel_scores(valid[1], found)
+    return rows
+
+
+def score_transfer(
+    normalization: str, trained: str, seed: int, *, pooled: bool, epochs: int, n_train: int, n_valid: int, size: int
+) -> list[dict]:
+    """Train in one belt of latitudes and test in both.
+
+    Parameters
+    ----------
+    normalization : str
+        One of `INPUTS` but for batch normalization.
+    trained : str
+        "south" or "north".
+    seed : int
+    pooled : bool
+        Take the factors from both belts instead of the one that trains.
+
+    Returns
+    -------
+    list of dict
+        `tested`, and `refitted`: whether the factors were taken anew from the belt that is tested, the network staying
+        as it is; scores as of `FieldSegmenter.evaluate`.
+    """
+    belts = {where: year_histogram(seed, size, where) for where in ("south", "north")}
+    histogram = belts["south"] + belts["north"] if pooled else belts[trained]
+    network = FieldSegmenter(factors(normalization, histogram), max_epochs=epochs, random_state=seed)
+    network.fit(*fields(seed, TRAIN, n_train, size, trained))
+    rows = []
+    for tested in belts:
+        held_out = fields(seed, VALID, n_valid, size, tested)
+        rows.append({"tested": tested, "refitted": False} | network.evaluate(*held_out))
+        if tested != trained and not pooled:
+            refitted = network.renormalized(factors(normalization, belts[tested]))
+            rows.append({"tested": tested, "refitted": True} | refitted.evaluate(*held_out))
+    return rows
+
+
+def score_land_cover(normalization: str, seed: int, *, epochs: int = OSM_EPOCHS) -> list[dict]:
+    """Real land cover: train on blocks of the German scene and test on others; all folds in turn.
+
+    Factors come from the blocks that train.
+
+    Returns
+    -------
+    list of dict
+        A row a fold: `fold`, `class_iou`, `class_acc`, `class_mcc`, `train_loss`, `largest_share` of a class among the
+        test pixels, which is the accuracy of who always says that.
+    """
+    dn, labels, _ = read_osm_land_cover(OSM_EDGE_PIXELS)
+    blocks = spatial_blocks(dn, labels, n_folds=OSM_FOLDS, random_state=seed)
+    rows = []
+    for fold in range(OSM_FOLDS):
+        test = blocks.fold == fold
+        images = blocks.images[~test]
+        histogram = BandHistogram.from_array(np.concatenate(list(images), axis=2), offset=0)
+        network = LandCoverSegmenter(
+            factors(normalization, histogram), augmentation="dihedral", max_epochs=epochs, random_state=seed
+        )
+        network.fit(images, blocks.labels[~test])
+        truth = blocks.labels[test]
+        rows.append(
+            {
+                "fold": fold,
+                "largest_share": float(np.bincount(truth[truth >= 0]).max() / (truth >= 0).sum()),
+                "train_loss": network.history_[-1]["train_loss"],
+            }
+            | network.evaluate(blocks.images[test], truth)
+        )
+    return rows
+
+
+def map_real_scenes(seed: int, *, normalization: str = "p1-p99", epochs: int, n_train: int, size: int) -> list[dict]:
+    """Train on simulated fields, and outline what the network takes for fields on real scenes.
+
+    Returns
+    -------
+    list of dict
+        A row a parcel: `scene`, `factors` ("simulated": those that the network was trained with; "scene": taken from
+        the scene itself), `area_ha`, `outline` (WKT, in pixels from the scene's upper left corner).
+    """
+    train = fields(seed, TRAIN, n_train, size)
+    network = FieldSegmenter(factors(normalization, year_histogram(seed, size)), max_epochs=epochs, random_state=seed)
+    network.fit(*train)
+    threshold = _boundary_threshold(network, train)
+    rows = []
+    for scene, dn in real_scenes().items():
+        of_scene = factors(normalization, BandHistogram.from_array(dn, offset=0))
+        for told, used in (("simulated", network), ("scene", network.renormalized(of_scene))):
+            (found,) = used.predict(dn[None], boundary_threshold=threshold)
+            # one pixel is 10 m in any projection of metres; outlines are wanted in pixels
+            outlines = parcel_polygons(found, Affine.scale(10, -10), "EPSG:32633")
+            for outline, n_pixels in zip(
+                outlines.geometry, np.bincount(found.ravel())[outlines["parcel"]], strict=True
+            ):
+                in_pixels = affine_transform(outline, [0.1, 0, 0, -0.1, 0, 0])
+                text = to_wkt(in_pixels, rounding_precision=1)
+                rows.append({"scene": scene, "factors": told, "area_ha": float(n_pixels) / 100, "outline": text})
+    return rows
+
+
+VIRGINIA_WINDOW = np.s_[:, 500:884, 300:684]
+"""Fields and woods of the bundled scene."""
+
+
+def real_scenes() -> dict[str, np.ndarray]:
+    """Real images without outlines of fields: (4, rows, cols) digital numbers by name."""
+    austria = read_ftw_inference()
+    return {
+        "Virginia": read_sample("virginia")[VIRGINIA_WINDOW],
+        "Upper Austria, first date": austria.first,
+        "Upper Austria, second date": austria.second,
+    }
+
+
+def _boundary_threshold(network: FieldSegmenter, train: tuple[np.ndarray, np.ndarray]) -> float:
+    dn, parcels = (part[:N_THRESHOLD] for part in train)
+    return choose_boundary_threshold(network.predict_proba(dn), parcels)
+
+
+def _with_fields(seed: int, part: int, size: int, where: str):
+    """Patches without end, of places where there are fields."""
+    rng = _rng(seed, part, where)
+    while True:
+        ((latitude_deg, longitude_deg),) = _places(1, where, rng)
+        day = draw_clear_day(latitude_deg, rng, SEASON)
+        patch: Patch = simulate_patch(latitude_deg, longitude_deg, day, size=size, rng=rng)
+        if (patch.parcels > 0).mean() >= SMALLEST_FIELD_SHARE and not patch.mask.any():
+            yield patch
+
+
+def _places(n: int, where: str, rng: np.random.Generator) -> np.ndarray:
+    return draw_places(n, rng, LATITUDES_DEG[where])
+
+
+def _rng(seed: int, part: int, where: str) -> np.random.Generator:
+    return np.random.default_rng([seed, part, list(LATITUDES_DEG).index(where)])

@@ -1,0 +1,196 @@
+"""A folder of patches: where each lies, when it was taken, and which rasters beside it say what it shows.
+
+A patch is a GeoTIFF `<name>.tif` with the bands by name. Beside it there may be `<name>_landcover.tif` with codes of
+ESA WorldCover and `<name>_mask.tif`, which is not zero where a pixel is left out (cloud, snow). The day of acquisition
+is in the tag `ACQUIRED` or in the file's name; the tag `LAND_COVER` labels a whole patch.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from rasterio.warp import transform
+from tqdm import tqdm
+
+from millpond.normalization.errors import NormalizationError
+from millpond.normalization.offset import offset_of_product
+from millpond.raster import Raster, open_raster
+
+WORLD_COVER = {
+    10: "trees",
+    20: "shrubland",
+    30: "grassland",
+    40: "cropland",
+    50: "built-up",
+    60: "bare or sparse",
+    70: "snow and ice",
+    80: "water",
+    90: "wetland",
+    95: "mangroves",
+    100: "moss and lichen",
+}
+"""Codes of ESA WorldCover (Zanaga et al., 2022, https://doi.org/10.5281/zenodo.7254221); 0 is no data."""
+
+UNLABELLED = "unlabelled"
+"""Land cover of pixels without a label."""
+
+_PIXEL_SIZE_TOLERANCE = 0.05
+_LABELS, _MASK = "_landcover", "_mask"
+_DATE_IN_NAME = re.compile(r"(?<!\d)(20\d{2})(-?)(\d{2})\2(\d{2})(?!\d)")
+
+
+class Patch(NamedTuple):
+    """What is known of a patch before its pixels are read."""
+
+    path: Path
+    name: str
+    grid: tuple
+    latitude_deg: float
+    longitude_deg: float
+    acquired: date | None
+    offset: int | None
+    land_cover: Path | str
+    mask: Path | None
+
+
+def find_patches(
+    folder: str | Path,
+    bands: Sequence[str],
+    names: Sequence[str] | None = None,
+    offset: int | str | None = "auto",
+    dated: bool = True,
+) -> tuple[list[Patch], dict[str, list[str]]]:
+    """Look at the headers of all patches below a folder.
+
+    Patches may lie in different UTM zones. Those whose size in pixels is not the most frequent one, whose pixels are
+    more than 5 % larger or smaller than the median, that lack a coordinate reference system, or a date where `dated`,
+    are skipped.
+
+    Parameters
+    ----------
+    folder : path
+        Searched recursively.
+    bands : sequence of str
+    names : sequence of str, optional
+        Names for the bands of files that carry none.
+    offset : "auto", int or None
+        Radiometric offset; by default from the metadata, the product's name or the date in it.
+    dated : bool
+        Whether a patch needs a date.
+
+    Returns
+    -------
+    list of Patch, dict of reason to names
+        The patches in the order of their names, and those skipped.
+
+    Raises
+    ------
+    NormalizationError
+        If there is no patch, or a tag can't be read.
+    RasterError
+        If a file is no raster or lacks a band.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise NormalizationError(f"{folder}: no such folder found, one with patches expected. Check the path.")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".tif", ".tiff"))
+    paths = [path for path in files if not path.stem.endswith((_LABELS, _MASK, "_parcels"))]
+    if not paths:
+        raise NormalizationError(
+            f"{folder}: no patch found, GeoTIFFs (.tif) with bands {', '.join(bands)} expected. Check the folder."
+        )
+    skipped: dict[str, list[str]] = {}
+    found: list[tuple[Patch, tuple[int, int], float]] = []
+    for path in tqdm(paths, desc="headers", unit="patch", disable=None):
+        with open_raster(path, bands, names=names) as raster:
+            name = path.relative_to(folder).as_posix()
+            acquired = _acquired(raster, path)
+            if raster.crs is None:
+                skipped.setdefault("no coordinate reference system", []).append(name)
+            elif dated and acquired is None:
+                skipped.setdefault("no date", []).append(name)
+            else:
+                found.append(
+                    (
+                        _patch(raster, path, name, acquired, offset),
+                        raster.shape,
+                        math.sqrt(abs(raster.transform.determinant)),
+                    )
+                )
+    if not found:
+        return [], skipped
+    # Of sizes that are equally frequent the largest, so that the order of the files doesn't matter.
+    shape = max(Counter(size for _, size, _ in found).items(), key=lambda item: item[::-1])[0]
+    pixel = median(size for _, own_shape, size in found if own_shape == shape)
+    kept = []
+    for patch, own_shape, size in found:
+        if own_shape != shape:
+            skipped.setdefault(f"size not {shape[0]} x {shape[1]}", []).append(patch.name)
+        elif abs(size / pixel - 1) > _PIXEL_SIZE_TOLERANCE:
+            skipped.setdefault(f"pixel size not {pixel:.3g}", []).append(patch.name)
+        else:
+            kept.append(patch)
+    return kept, skipped
+
+
+def _patch(raster: Raster, path: Path, name: str, acquired: date | None, offset) -> Patch:
+    rows, cols = raster.shape
+    (longitude,), (latitude,) = transform(
+        raster.crs, "EPSG:4326", *([at] for at in raster.transform @ (cols / 2, rows / 2))
+    )
+    labels, mask = (_beside(path, suffix) for suffix in (_LABELS, _MASK))
+    if offset == "auto":
+        offset = offset_of_product(raster.tags(), [path.resolve()])
+    corner = tuple(round(number, 6) for number in tuple(raster.transform)[:6])
+    return Patch(
+        path,
+        name,
+        (raster.crs.to_string(), corner, raster.shape),
+        round(latitude, 6),
+        round(longitude, 6),
+        acquired,
+        offset,
+        labels or _label(raster, path),
+        mask,
+    )
+
+
+def _beside(path: Path, suffix: str) -> Path | None:
+    other = path.with_name(path.stem + suffix + path.suffix)
+    return other if other.is_file() else None
+
+
+def _label(raster: Raster, path: Path) -> str:
+    text = raster.tags().get("LAND_COVER", "").strip()
+    if not text.isdecimal():
+        return text or UNLABELLED
+    if int(text) not in WORLD_COVER:
+        raise NormalizationError(f"{path}: LAND_COVER={text} found, {codes_expected()}. Mend the tag.")
+    return WORLD_COVER[int(text)]
+
+
+def codes_expected() -> str:
+    """The codes, for a message."""
+    return f"a code of ESA WorldCover ({', '.join(map(str, WORLD_COVER))}) expected"
+
+
+def _acquired(raster: Raster, path: Path) -> date | None:
+    text = raster.tags().get("ACQUIRED")
+    if text is not None:
+        try:
+            return date.fromisoformat(text.strip()[:10])
+        except ValueError:
+            raise NormalizationError(
+                f"{path}: ACQUIRED={text} found, an ISO date such as 2019-07-11 expected. Mend the tag."
+            ) from None
+    for year, _, month, day in _DATE_IN_NAME.findall(path.stem):
+        try:
+            return date(int(year), int(month), int(day))
+        except ValueError:  # eight digits that are no date
+            continue
+    return None

@@ -1,0 +1,118 @@
+"""What a field-delineation network is to learn, from a raster of parcels.
+
+AI4Boundaries gives three layers with each image: where fields are, where they end, and how far inside a field a pixel
+lies. All three follow from the parcels' numbers, so a raster of numbers from any source trains the same network.
+
+Source: d'Andrimont et al. 2023, doi:10.5194/essd-15-317-2023; the three layers as in Waldner and Diakogiannis 2020,
+doi:10.1016/j.rse.2020.111741.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from millpond.normalization.errors import NormalizationError
+
+UNLABELLED = -1
+"""Of a pixel that nobody has mapped."""
+
+TARGETS = ("extent", "boundary", "distance")
+
+
+class Targets(NamedTuple):
+    """Layers of (rows, cols); unlabelled pixels are 0 in all of them.
+
+    Attributes
+    ----------
+    extent : uint8
+        1 in a field.
+    boundary : uint8
+        1 on the outermost pixels of a field.
+    distance : float32
+        From the nearest boundary pixel, over the largest such distance in the parcel: 0 on the boundary, 1 deepest
+        inside.
+    """
+
+    extent: np.ndarray
+    boundary: np.ndarray
+    distance: np.ndarray
+
+
+def parcel_targets(parcels: np.ndarray) -> Targets:
+    """Extent, boundary and distance of a raster of parcels.
+
+    A boundary pixel is a pixel of a parcel that touches, with an edge or a corner, a pixel of another parcel or of no
+    parcel: the pixels of the field that touch its outline. Two adjacent fields so have a boundary of two pixels, one on
+    either side. Where the raster ends, or unlabelled pixels begin, nobody knows whether the field goes on: that makes
+    no boundary. A field that shows no boundary at all lies at distance 1 throughout; one that is nothing but boundary
+    at 0.
+
+    Parameters
+    ----------
+    parcels : (rows, cols) array of integers
+        0 where there is no field, -1 where nothing is known; pixels of one number above 0 are one parcel.
+
+    Raises
+    ------
+    NormalizationError
+        If shape, type or a number doesn't fit.
+    """
+    parcels = as_parcels(parcels)
+    if parcels.ndim != 2:
+        raise NormalizationError(f"parcels of shape {parcels.shape} found, (rows, cols) expected. Pass one raster.")
+    extent = parcels > 0
+    boundary = extent & _touches_another(parcels)
+    if not boundary.any():
+        return Targets(extent.astype(np.uint8), boundary.astype(np.uint8), extent.astype(np.float32))
+    # One transform serves all parcels: whatever lies inside is nearest to a boundary pixel of its own parcel, which
+    # every way out of it crosses.
+    distance = np.where(extent, ndimage.distance_transform_edt(~boundary), 0).astype(np.float32)
+    inside = distance > 0
+    _, parcel = np.unique(parcels[inside], return_inverse=True)
+    deepest = np.zeros(parcel.max(initial=-1) + 1, np.float32)
+    np.maximum.at(deepest, parcel, distance[inside])
+    distance[inside] /= deepest[parcel]
+    return Targets(extent.astype(np.uint8), boundary.astype(np.uint8), distance)
+
+
+def as_parcels(parcels: np.ndarray) -> np.ndarray:
+    """Check the numbers of parcels.
+
+    Raises
+    ------
+    NormalizationError
+        If they aren't integers of -1 or more.
+    """
+    parcels = np.asarray(parcels)
+    if not np.issubdtype(parcels.dtype, np.integer):
+        raise NormalizationError(
+            f"parcels of type {parcels.dtype} found, integers expected: 0 for no field, -1 for unlabelled. Convert "
+            "them with astype(numpy.int32)."
+        )
+    if parcels.size and parcels.min() < UNLABELLED:
+        raise NormalizationError(
+            f"parcel number {parcels.min()} found, -1 (unlabelled), 0 (no field) or more expected. Number them anew."
+        )
+    return parcels
+
+
+def _touches_another(parcels: np.ndarray) -> np.ndarray:
+    """Whether one of the eight neighbours, if its label is known, has another number."""
+    touches = np.zeros(parcels.shape, bool)
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        here, there = _shifted(parcels.shape, down, right)
+        a, b = parcels[here], parcels[there]
+        differ = (a != b) & (a != UNLABELLED) & (b != UNLABELLED)
+        touches[here] |= differ
+        touches[there] |= differ
+    return touches
+
+
+def _shifted(shape: tuple[int, int], down: int, right: int) -> tuple:
+    """Slices of all pixels that have a neighbour so far down and right, and of these neighbours."""
+    rows, cols = shape
+    left, over = max(-right, 0), max(right, 0)
+    here = slice(0, rows - down), slice(left, cols - over)
+    there = slice(down, rows), slice(left + right, cols - over + right)
+    return here, there

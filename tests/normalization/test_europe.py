@@ -1,0 +1,58 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from millpond.normalization import europe
+from millpond.normalization.exploration import patch_statistics, region_name
+from millpond.normalization.parcels import simulate_patch, write_patch
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return pd.DataFrame(europe.explore(seed=1, n_patches=60, size=32))
+
+
+def test_every_kind_of_row_is_there(rows):
+    assert set(rows["kind"]) == {"histogram", "distance", "regression"}
+    assert set(rows.loc[rows["kind"] == "histogram", "by"]) == {"landcover", "region", "month", "cropland"}
+    assert set(rows.loc[rows["kind"] == "regression", "gap"].dropna()) == {
+        "latitude",
+        "longitude",
+        "difference",
+        "months",
+    }
+
+
+def test_groupings_count_the_same_pixels(rows):
+    counted = rows[(rows["kind"] == "histogram") & (rows["band"] == "B02")].groupby("by")["n_pixels"].sum()
+    assert counted["landcover"] == counted["region"] == counted["month"]
+    cropland = rows[(rows["label"] == "cropland") & (rows["by"] == "landcover") & (rows["band"] == "B02")]
+    assert counted["cropland"] == cropland["n_pixels"].item()
+
+
+def test_archived_bins_hold_the_pixels_below_5000(rows):
+    of_cropland = rows[(rows["by"] == "landcover") & (rows["label"] == "cropland") & (rows["band"] == "B04")].iloc[0]
+    binned = np.array(of_cropland["counts"].split(), int)
+    assert len(binned) == 100
+    assert 0.95 * of_cropland["n_pixels"] < binned.sum() <= of_cropland["n_pixels"]
+    # half of the pixels lie below the median, to within the bin that holds it
+    below = int(of_cropland["p50"] // europe.BIN_DN)
+    assert binned[:below].sum() <= of_cropland["n_pixels"] / 2 <= binned[: below + 1].sum()
+
+
+def test_masked_pixels_do_not_count(tmp_path):
+    patch = simulate_patch(47, 12, 180, size=64, rng=np.random.default_rng(0), cloud_share=0.4)
+    write_patch(patch, tmp_path, "cloudy")
+    statistics = patch_statistics(tmp_path)
+    assert statistics.histogram().n_pixels.tolist() == [int((patch.mask == 0).sum())] * 4
+
+
+def test_the_five_regions_of_the_study_are_different_cells():
+    names = {region_name(*place, europe.REGION_SIZE_DEG) for place in europe.REGIONS.values()}
+    assert len(names) == 5
+
+
+def test_seeds_are_worlds_and_the_same_seed_is_the_same_world():
+    first, again, other = (europe.explore(seed=seed, n_patches=6, size=32) for seed in (1, 1, 2))
+    assert str(first) == str(again)
+    assert str(first) != str(other)

