@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from scipy.ndimage import gaussian_filter
 
 from millpond.datasets import virginia_scene
 from millpond.normalization import NORMALIZATIONS, BandHistogram, fit_normalization
 from millpond.normalization.histogram import DEFAULT_BANDS
+from millpond.normalization.parcels import simulate_patch
 from millpond.raster import open_raster
 
 SIDE = 7746  # 4 bands of 7746 x 7746 pixels are 240 million samples
@@ -97,6 +99,20 @@ def main() -> None:
 
     ours, interpolated = median_seconds(lambda: normalization.transform(pixels), interpolate)
     print(f"numpy.interp / equalization of 60 million pixels: {interpolated / ours:.1f}  (at least 10)")
+
+    rng = np.random.default_rng(0)
+
+    def simulate():
+        for day in range(90, 250, 8):
+            simulate_patch(48, 10, day, size=128, rng=rng)
+
+    def smooth():  # what a mosaic of eight classes costs, with a textbook's smooth noise
+        for _ in range(20):
+            gaussian_filter(rng.standard_normal((8, 128, 128), np.float32), (0, 24, 24))
+
+    simulated, smoothed = median_seconds(simulate, smooth)
+    print(f"a simulated patch of 128 x 128 / its noise by scipy.ndimage: {simulated / smoothed:.2f}  (limit 1)")
+    print(f"that is {20 / simulated:.0f} patches a second  (at least 40)")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from millpond.normalization.fields_commands import app as fields_app
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app.add_typer(fields_app, name="fields")
 
 Scenes = Annotated[
     list[Path], typer.Argument(help="GeoTIFF or JPEG 2000 files; several files with one band are one scene.")

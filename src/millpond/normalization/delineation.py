@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,6 +16,9 @@ from millpond.normalization.parcel_metrics import confusion_counts, parcel_score
 from millpond.normalization.polygons import separate_parcels
 from millpond.normalization.segmentation import Segmenter
 from millpond.normalization.targets import TARGETS, UNLABELLED, as_parcels, parcel_targets
+
+N_THRESHOLD = 50
+"""Training images on which `FieldSegmenter.fit` chooses the threshold of the boundary."""
 
 _TINY = 1e-6
 
@@ -81,6 +85,7 @@ def choose_boundary_threshold(
     probabilities : (n, 3, rows, cols) array
         Of `FieldSegmenter.predict_proba`, for images of the training: chosen on the test images it flatters.
     parcels : (n, rows, cols) array of integers
+        -1 where nothing is known; such pixels count nowhere.
     thresholds : iterable of float
         The first of the best is taken.
     """
@@ -97,7 +102,12 @@ class FieldSegmenter(Segmenter):
 
     Labels are numbers of parcels, 0 where there is no field, -1 where nothing is known. `evaluate` gives IoU, accuracy
     and MCC of extent and boundary (`extent_iou`, ..., `boundary_mcc`), each where its probability exceeds one half.
-    Parameters and attributes are those of `Segmenter`.
+    Parameters and attributes are those of `Segmenter`, and:
+
+    Attributes
+    ----------
+    boundary_threshold_ : float
+        Of `choose_boundary_threshold`, on the first `N_THRESHOLD` training images that show a field.
 
     Examples
     --------
@@ -106,17 +116,27 @@ class FieldSegmenter(Segmenter):
     """
 
     _criterion = DelineationLoss
+    _fitted_names = ("n_bands_", "boundary_threshold_")
 
     def predict(self, dn, **settings):
         """(n, rows, cols) int32 numbers of parcels, 0 where there is no field; anew from 1 on in each image.
 
-        `settings` are those of `millpond.normalization.polygons.separate_parcels`.
+        `settings` are those of `millpond.normalization.polygons.separate_parcels`; `boundary_threshold` is
+        `boundary_threshold_` where not stated.
         """
+        check_is_fitted(self)
+        settings = {"boundary_threshold": self.boundary_threshold_} | settings
         return np.stack([separate_parcels(*layers[:2], **settings) for layers in self.predict_proba(dn)])
 
     def score(self, dn, parcels) -> float:
         """Matthews correlation coefficient of the extent."""
         return self.evaluate(dn, parcels)["extent_mcc"]
+
+    def _calibrate(self, dn: np.ndarray, parcels: np.ndarray) -> None:
+        # Images without a field have no F1 that tells thresholds apart: they are asked only where there are no others.
+        without = ~(parcels > 0).any(axis=(1, 2))
+        some = np.argsort(without, kind="stable")[:N_THRESHOLD]
+        self.boundary_threshold_ = choose_boundary_threshold(self.predict_proba(dn[some]), parcels[some])
 
     def _n_outputs(self) -> int:
         return len(TARGETS)

@@ -13,7 +13,7 @@ from rasterio.transform import Affine
 from shapely import to_wkt
 from shapely.affinity import affine_transform
 
-from millpond.normalization.delineation import FieldSegmenter, choose_boundary_threshold
+from millpond.normalization.delineation import FieldSegmenter
 from millpond.normalization.histogram import BandHistogram
 from millpond.normalization.parcel_metrics import parcel_scores
 from millpond.normalization.parcels import Patch, draw_clear_day, draw_places, simulate_patch
@@ -39,9 +39,6 @@ SMALLEST_FIELD_SHARE = 0.1
 
 N_FACTORS = 300
 """Patches of the whole year from which factors are taken."""
-
-N_THRESHOLD = 50
-"""Training images on which the threshold of the boundary is chosen."""
 
 TRAIN, VALID, FACTORS = range(3)
 
@@ -100,9 +97,8 @@ def score_fields(
     network = FieldSegmenter(normalization, encoder=encoder, max_epochs=epochs, random_state=seed)
     network.fit(*train, validation=valid)
     rows = network.history_
-    threshold = _boundary_threshold(network, train)
-    found = network.predict(valid[0], boundary_threshold=threshold)
-    rows[-1] |= {"boundary_threshold": threshold} | parcel_scores(valid[1], found)
+    found = network.predict(valid[0])
+    rows[-1] |= {"boundary_threshold": network.boundary_threshold_} | parcel_scores(valid[1], found)
     return rows
 
 
@@ -184,15 +180,13 @@ def map_real_scenes(seed: int, *, normalization: str = "p1-p99", epochs: int, n_
         A row a parcel: `scene`, `factors` ("simulated": those that the network was trained with; "scene": taken from
         the scene itself), `area_ha`, `outline` (WKT, in pixels from the scene's upper left corner).
     """
-    train = fields(seed, TRAIN, n_train, size)
     network = FieldSegmenter(factors(normalization, year_histogram(seed, size)), max_epochs=epochs, random_state=seed)
-    network.fit(*train)
-    threshold = _boundary_threshold(network, train)
+    network.fit(*fields(seed, TRAIN, n_train, size))
     rows = []
     for scene, dn in real_scenes().items():
         of_scene = factors(normalization, BandHistogram.from_array(dn, offset=0))
         for told, used in (("simulated", network), ("scene", network.renormalized(of_scene))):
-            (found,) = used.predict(dn[None], boundary_threshold=threshold)
+            (found,) = used.predict(dn[None])
             # one pixel is 10 m in any projection of metres; outlines are wanted in pixels
             outlines = parcel_polygons(found, Affine.scale(10, -10), "EPSG:32633")
             for outline, n_pixels in zip(
@@ -216,11 +210,6 @@ def real_scenes() -> dict[str, np.ndarray]:
         "Upper Austria, first date": austria.first,
         "Upper Austria, second date": austria.second,
     }
-
-
-def _boundary_threshold(network: FieldSegmenter, train: tuple[np.ndarray, np.ndarray]) -> float:
-    dn, parcels = (part[:N_THRESHOLD] for part in train)
-    return choose_boundary_threshold(network.predict_proba(dn), parcels)
 
 
 def _with_fields(seed: int, part: int, size: int, where: str):

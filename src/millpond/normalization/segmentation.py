@@ -211,6 +211,7 @@ class Segmenter(TorchEstimator):
         with seeded(self.random_state):
             net = self._net(split, len(dn) if max(dn.shape[2:]) <= STRIDE else 0)
             self._train(net, dn, self._targets(labels), samples)
+        self._calibrate(dn, labels)
         return self
 
     def renormalized(self, normalization: Normalization) -> "Segmenter":
@@ -327,6 +328,9 @@ class Segmenter(TorchEstimator):
 
     def _learn_classes(self, labels: np.ndarray) -> None:
         """Take what the network needs to know from the training labels."""
+
+    def _calibrate(self, dn: np.ndarray, labels: np.ndarray) -> None:
+        """Choose on the training samples how the trained network's probabilities are read."""
 
     def _changed(self, batch):
         X, y = batch

@@ -1,0 +1,343 @@
+"""`millpond normalize fields`: train a network that delineates fields, and turn your own scenes into parcels."""
+
+import shutil
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+
+MAX_IMAGES = 2000
+"""Training images that `fit` loads if not told otherwise: 2.4 GB, and a quarter of it for validation."""
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def _fields(context: typer.Context) -> None:
+    """Delineate fields: download AI4Boundaries, train a network, outline the parcels of a scene."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def download(
+    folder: Annotated[Path, typer.Argument(help="Gets images, labels and the publisher's table.")],
+    n: Annotated[int, typer.Option(min=1, help="Tiles, drawn at random; several MB each.")] = 100,
+    split: Annotated[str | None, typer.Option(help="train, val or test; default: tiles of all.")] = None,
+    countries: Annotated[str | None, typer.Option(help="Such as AT,ES; default: all seven.")] = None,
+) -> None:
+    """Download tiles of AI4Boundaries (Sentinel-2). The same command again goes on where it stopped."""
+    import sys
+
+    from millpond.normalization.ai4boundaries_download import download_ai4boundaries
+
+    found = download_ai4boundaries(folder, n, split=split, countries=_split(countries), progress=sys.stderr.isatty())
+    told = f"; {found.n_without_address} tiles have no address" if found.n_without_address else ""
+    typer.echo(f"{folder}: {found.n_pairs} tiles with labels, {found.n_new} files new{told}")
+
+
+@app.command()
+def fit(
+    folder: Annotated[Path, typer.Argument(help="Images and labels in the layout of AI4Boundaries.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the model to; must be new.")],
+    method: Annotated[str, typer.Option(help="One of the eight, see `millpond normalize methods`.")] = "p1-p99",
+    epochs: Annotated[int, typer.Option(min=1)] = 20,
+    months: Annotated[str | None, typer.Option(help="Such as 4,6,8; default: all from March to August.")] = None,
+    n: Annotated[
+        int, typer.Option(min=1, help="Training images at most, drawn at random; 1.2 MB of memory each.")
+    ] = MAX_IMAGES,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    batch_size: Annotated[int, typer.Option(min=1)] = 8,
+    encoder: Annotated[str, typer.Option(help="As segmentation-models-pytorch names them.")] = "resnet18",
+) -> None:
+    """Fit normalization and network to the images in FOLDER, an image being a tile in a month.
+
+    The split `train` trains; what `val` holds, up to a quarter of --n, tells how good the network is. Where no tile
+    belongs to a split, all of them train. OUT.checkpoint is written after each epoch: the same command again goes on
+    from there.
+    """
+    from millpond.normalization.delineation import FieldSegmenter
+    from millpond.normalization.transforms import NORMALIZATIONS, fit_normalization
+
+    if method not in NORMALIZATIONS:
+        raise typer.BadParameter(f"--method {method} found, one of {', '.join(NORMALIZATIONS)} expected.")
+    _check_folder(out)
+    train, valid = _chosen(folder, _numbers(months), n, seed)
+    dn, parcels, histogram = _loaded(train)
+    normalization = fit_normalization(method, histogram, source=f"{len(train)} images of AI4Boundaries")
+    del histogram
+    validation = _loaded(valid)[:2] if len(valid) else None
+    place = out.resolve()
+    checkpoint = place.with_name(place.name + ".checkpoint")
+    segmenter = FieldSegmenter(
+        normalization,
+        encoder=encoder,
+        augmentation="dihedral",
+        max_epochs=epochs,
+        batch_size=batch_size,
+        checkpoint=checkpoint,
+        random_state=seed,
+        progress=True,
+    ).fit(dn, parcels, validation=validation)
+    _save(segmenter, place)
+    checkpoint.unlink(missing_ok=True)
+    typer.echo(
+        f"{out}: {method}, {len(train):,} images of {len(set(train.names)):,} tiles, {epochs} epochs, boundary threshold "
+        f"{segmenter.boundary_threshold_:g}"
+    )
+    if validation is None:
+        typer.echo("No image of the split val found: how good the network is remains untold.")
+        return
+    last = segmenter.history_[-1]
+    scores = "; ".join(
+        f"{layer} IoU {last[f'valid_{layer}_iou']:.3f}, MCC {last[f'valid_{layer}_mcc']:.3f}"
+        for layer in ("extent", "boundary")
+    )
+    typer.echo(f"Validation, {len(valid):,} images of {len(set(valid.names)):,} tiles: {scores}")
+
+
+@app.command()
+def predict(
+    scene: Annotated[list[Path], typer.Argument(help="One scene: one file, or one file a band; pixels of 10 m.")],
+    model: Annotated[Path, typer.Option(help="Folder written by `fit`.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="GeoPackage to write: a parcel a row, with its area.")],
+    probabilities: Annotated[
+        Path | None, typer.Option(help="GeoTIFF to write too: extent, boundary and distance.")
+    ] = None,
+    names: Annotated[
+        str | None, typer.Option(help="Names for the bands of a file that carries none, separated by commas.")
+    ] = None,
+    offset: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Radiometric offset in the digital numbers (0 or 1000); by default from metadata, name or date."
+        ),
+    ] = None,
+    smallest_ha: Annotated[float, typer.Option(min=0, help="Smaller parcels go to their neighbours.")] = 0.1,
+    tile: Annotated[int, typer.Option(help="Side of the tiles in pixels, a multiple of 32.")] = 512,
+) -> None:
+    """Outline the parcels of a SCENE.
+
+    A scene is read in tiles but cut into parcels as a whole, at about 30 bytes of memory a pixel.
+    """
+    from millpond.normalization.delineation import FieldSegmenter
+    from millpond.normalization.errors import NormalizationError
+    from millpond.normalization.histogram import DEFAULT_BANDS
+    from millpond.normalization.polygons import parcel_polygons, parcels_of_scene, write_polygons
+    from millpond.normalization.tiles import predict_scene
+    from millpond.raster import open_raster
+
+    _check_file(out, scene)
+    if probabilities is not None:
+        _check_file(probabilities, [*scene, out])
+    segmenter = FieldSegmenter.load(model)
+    segmenter.progress = False
+    fitted = segmenter.normalization
+    with open_raster(
+        scene if len(scene) > 1 else scene[0], fitted.bands if fitted else DEFAULT_BANDS, names=_split(names)
+    ) as raster:
+        if raster.crs is None:
+            raise NormalizationError(
+                f"{scene[0]}: no coordinate reference system found, one expected: without it parcels have no place and "
+                "no area. Write it into the file (gdal_edit.py -a_srs EPSG:32633 FILE)."
+            )
+        if fitted is not None:
+            offset = _offset(raster, fitted, offset)
+            _warn_of_drift(raster, fitted, offset)
+        smallest = max(1, round(smallest_ha / _pixel_ha(raster)))
+        with _room_beside(out) as folder:
+            layers = probabilities or folder / "probabilities.tif"
+            predict_scene(segmenter, raster, layers, tile=tile, offset=offset)
+            parcels, transform, crs = parcels_of_scene(
+                layers, boundary_threshold=segmenter.boundary_threshold_, smallest=smallest
+            )
+    if not parcels.any():
+        raise NormalizationError(
+            f"{scene[0]}: no parcel found, at least one expected: nowhere are {smallest} adjoining pixels rather field "
+            "than not. Look at --probabilities, and whether the scene is like what the network was trained on."
+        )
+    table = parcel_polygons(parcels, transform, crs)
+    write_polygons(table, out, inputs=scene)
+    typer.echo(f"{out}: {len(table):,} parcels, median area {table['area_ha'].median():.2f} ha")
+
+
+def _split(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(part.strip() for part in text.split(","))
+
+
+def _numbers(months: str | None) -> tuple[int, ...] | None:
+    try:
+        return None if months is None else tuple(map(int, _split(months)))
+    except ValueError:
+        raise typer.BadParameter(f"--months {months} found, numbers such as 4,6,8 expected.") from None
+
+
+# ---- what fit needs
+
+
+def _check_folder(out: Path) -> None:
+    """Whether a model may be written there, before hours are spent on one; an older one took hours too, so it stays."""
+    from millpond.normalization.errors import NormalizationError
+
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if out.exists():
+        found = "a folder that isn't empty" if out.is_dir() else "a file"
+        raise NormalizationError(f"{out}: {found} found, a new folder for the model expected. Choose another name.")
+    if not out.resolve().parent.is_dir():
+        raise NormalizationError(
+            f"{out}: no folder {out.parent} found, an existing one expected. Make it, or check the path."
+        )
+
+
+def _chosen(folder: Path, months: tuple[int, ...] | None, n: int, seed: int):
+    """Training and validation images, drawn at random where there are more than wanted; what is left out is told."""
+    import numpy as np
+
+    from millpond.normalization.ai4boundaries import read_ai4boundaries
+    from millpond.normalization.errors import NormalizationError
+
+    images = read_ai4boundaries(folder, months=months)
+    divided = (images.splits != "").any()
+    train = images[images.splits == "train"] if divided else images
+    if not len(train):
+        raise NormalizationError(
+            f"{folder}: {len(images):,} images found, none of them in the split train. Download some: millpond "
+            f"normalize fields download {folder} --split train."
+        )
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for told, some, most in (("training", train, n), ("validation", images[images.splits == "val"], max(1, n // 4))):
+        # Shuffled, as the first ones choose the threshold of the boundary and should come from all countries.
+        chosen.append(some[rng.permutation(len(some))[:most]])
+        if len(some) > most:
+            typer.echo(f"{len(some):,} {told} images found, {most:,} of them used (--n).", err=True)
+    return chosen
+
+
+def _loaded(images):
+    """Digital numbers, parcels (-1 where an image has no data) and the histogram of all images."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from millpond.normalization.ai4boundaries import TILE_PIXELS
+    from millpond.normalization.histogram import DEFAULT_BANDS, BandHistogram
+    from millpond.normalization.targets import UNLABELLED
+
+    dn = np.empty((len(images), len(DEFAULT_BANDS), TILE_PIXELS, TILE_PIXELS), np.uint16)
+    parcels = np.empty((len(images), TILE_PIXELS, TILE_PIXELS), np.int32)
+    total, done = None, 0
+    with tqdm(total=len(images), unit="image", desc="reading", disable=None) as bar:
+        for batch in images.batches():
+            here = slice(done, done + len(batch.dn))
+            dn[here] = batch.dn
+            parcels[here] = np.where((batch.dn == 0).any(axis=1), UNLABELLED, batch.parcels)
+            # 2019 lies before the processing baseline that has an offset
+            more = BandHistogram.from_array(np.concatenate(list(batch.dn), axis=1), offset=0)
+            total = more if total is None else total + more
+            done = here.stop
+            bar.update(len(batch.dn))
+    return dn, parcels, total
+
+
+def _save(segmenter, place: Path) -> None:
+    """Write the model's folder in one step."""
+    from millpond.normalization.errors import NormalizationError
+
+    unfinished = place.with_name(place.name + ".part")
+    try:
+        segmenter.save(unfinished)
+        unfinished.replace(place)
+    except OSError as refusal:
+        raise NormalizationError(
+            f"{place}: not written ({refusal.strerror}), a new folder expected. Check the path; the same command then "
+            "goes on from the checkpoint."
+        ) from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+# ---- what predict needs
+
+
+def _check_file(path: Path, others: list[Path]) -> None:
+    """Whether a file may be written there, before a scene is predicted for it."""
+    from millpond.normalization.errors import NormalizationError
+
+    if path.is_dir():
+        raise NormalizationError(f"{path}: a folder found, a file to write expected. Choose another name.")
+    if not path.parent.is_dir():
+        raise NormalizationError(
+            f"{path}: no folder {path.parent} found, an existing one expected. Make it, or check the path."
+        )
+    if path.resolve() in [other.resolve() for other in others]:
+        raise NormalizationError(f"{path}: an input or another output found, a file of its own expected. Rename it.")
+
+
+def _room_beside(out: Path) -> TemporaryDirectory:
+    """A folder for the probabilities, on the disk that the parcels go to: a scene's may be too large for another."""
+    from millpond.normalization.errors import NormalizationError
+
+    try:
+        return TemporaryDirectory(prefix=f"{out.name}.", dir=out.parent)
+    except OSError as refusal:
+        raise NormalizationError(
+            f"{out}: not written ({refusal.strerror}), a writable folder with free space expected. Check both."
+        ) from None
+
+
+def _offset(raster, fitted, offset: int | None) -> int | None:
+    """The radiometric offset of a scene, which must be known where that of the normalization is."""
+    from millpond.normalization.errors import NormalizationError
+    from millpond.normalization.offset import offset_of_product
+
+    if offset is None:
+        offset = offset_of_product(raster.tags(), (path.resolve() for path in raster.paths))
+    if offset is None and fitted.offset is not None:
+        raise NormalizationError(
+            f"{raster.paths[0]}: radiometric offset unknown, needed since the normalization was fitted on offset "
+            f"{fitted.offset}. State it: --offset 0 before processing baseline 04.00, --offset 1000 since."
+        )
+    return offset
+
+
+def _warn_of_drift(raster, fitted, offset: int | None) -> None:
+    """Count the scene, and warn in one line if it isn't like what the normalization was fitted on."""
+    from millpond.normalization.histogram import BandHistogram, read_digital_numbers
+    from millpond.normalization.transforms import DriftWarning
+
+    histogram = None
+    for window in raster.windows():
+        dn = read_digital_numbers(raster, window, 0)
+        more = BandHistogram.from_array(dn, raster.bands, offset=offset)
+        histogram = more if histogram is None else histogram + more
+    if fitted.offset == 0 and offset:
+        histogram = histogram.harmonized()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DriftWarning)  # a line a band; one for all is given below
+        table = fitted.drift(histogram)
+    moved = table[table["drifted"]]
+    if len(moved):
+        worst = moved["shift"].idxmax()
+        outside = moved.loc[worst, ["share_below_p1", "share_above_p99"]].sum()
+        warnings.warn(
+            f"{raster.paths[0]}: the scene isn't like the training images in {', '.join(moved.index)} ({worst}: moved by "
+            f"{moved.loc[worst, 'shift']:.0%} of their p1-p99 range, {outside:.0%} of the pixels outside it where 2% "
+            "are expected). Don't trust the parcels unseen; train on imagery like the scene.",
+            DriftWarning,
+            stacklevel=2,
+        )
+
+
+def _pixel_ha(raster) -> float:
+    """Area of the pixel amid a scene, on the ellipsoid: it may be in degrees, or of a projection not true to area."""
+    import numpy as np
+    from rasterio.transform import Affine
+
+    from millpond.normalization.polygons import parcel_polygons
+
+    rows, cols = raster.shape
+    amid = raster.transform @ Affine.translation(cols // 2, rows // 2)
+    return parcel_polygons(np.ones((1, 1), int), amid, raster.crs, tolerance=0)["area_ha"].item()
