@@ -1,12 +1,20 @@
+import copy
 import json
 
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import jaccard_score, matthews_corrcoef
 
-from millpond.normalization import BandHistogram, NormalizationError, Standardization, fit_normalization
+from millpond.normalization import (
+    BandHistogram,
+    NormalizationError,
+    Standardization,
+    delineation,
+    fit_normalization,
+)
 from millpond.normalization.delineation import DelineationLoss, FieldSegmenter, choose_boundary_threshold, tanimoto
 from millpond.normalization.segmentation import LandCoverSegmenter, SegmentationNet
 from millpond.normalization.targets import parcel_targets
@@ -210,6 +218,53 @@ def test_the_threshold_that_parts_the_fields_is_chosen():
     assert choose_boundary_threshold(layers, parcels) == 0.2
 
 
+def test_what_is_unlabelled_does_not_choose_the_threshold():
+    parcels = np.repeat([[[1] * 5 + [2] * 5 + [-1] * 10]], 10, axis=1)
+    layers = np.zeros((1, 3, 10, 20), np.float32)
+    layers[:, 0] = 1
+    layers[:, 1, :, 4:6] = 0.9
+    layers[:, 1, 5, 4:6] = 0.25
+    # at 0.2 too, the field that nobody has mapped falls into many
+    layers[:, 1, :, 10] = 0.9
+    layers[:, 1, :, 11::2] = layers[:, 1, ::2, 11:] = 0.22
+    assert choose_boundary_threshold(layers, parcels) == choose_boundary_threshold(layers[..., :10], parcels[..., :10])
+    assert choose_boundary_threshold(layers, np.where(parcels < 0, 3, parcels)) != 0.2
+
+
+def test_fit_chooses_the_threshold_on_the_first_training_images_with_fields(monkeypatch):
+    monkeypatch.setattr(delineation, "N_THRESHOLD", 3)
+    asked = []
+
+    def choose(probabilities, parcels):
+        asked.append((probabilities, parcels))
+        return 0.4
+
+    monkeypatch.setattr(delineation, "choose_boundary_threshold", choose)
+    parcels = PARCELS.copy()
+    parcels[0], parcels[2, :, :16], parcels[3] = -1, -1, 0
+    model = FieldSegmenter(P1_P99, **SMALL).fit(DN, parcels)
+    np.testing.assert_array_equal(asked[0][1], parcels[[1, 2, 4]])
+    np.testing.assert_array_equal(asked[0][0], model.predict_proba(DN[[1, 2, 4]]))
+    assert model.boundary_threshold_ == 0.4
+
+
+def test_training_images_without_any_field_are_no_mistake():
+    model = FieldSegmenter(P1_P99, **SMALL | {"max_epochs": 1}).fit(DN, np.minimum(PARCELS, 0))
+    assert 0 < model.boundary_threshold_ < 1
+
+
+def test_the_chosen_threshold_cuts_parcels_unless_another_is_stated(fitted):
+    assert fitted.boundary_threshold_ == choose_boundary_threshold(fitted.predict_proba(DN), PARCELS)
+    other = copy.copy(fitted)
+    for threshold in (0.05, 0.5):
+        other.boundary_threshold_ = threshold
+        np.testing.assert_array_equal(other.predict(DN), fitted.predict(DN, boundary_threshold=threshold))
+    assert not np.array_equal(fitted.predict(DN, boundary_threshold=0.05), fitted.predict(DN, boundary_threshold=0.5))
+    assert fitted.renormalized(DYNAMIC_WORLD).boundary_threshold_ == fitted.boundary_threshold_
+    with pytest.raises(NotFittedError):
+        FieldSegmenter(P1_P99).predict(DN)
+
+
 @pytest.mark.parametrize("side", [1, 31, 33, 50])
 def test_images_of_any_size_can_be_predicted(fitted, side):
     assert fitted.predict_proba(np.ones((1, 4, side, 40), np.uint16)).shape == (1, 3, side, 40)
@@ -249,6 +304,8 @@ def test_saved_and_loaded_it_predicts_the_same(tmp_path, normalization):
     assert {path.name for path in (tmp_path / "model").iterdir()} == expected
     loaded = FieldSegmenter.load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.predict_proba(DN), model.predict_proba(DN))
+    np.testing.assert_array_equal(loaded.predict(DN), model.predict(DN))
+    assert loaded.boundary_threshold_ == model.boundary_threshold_
     assert loaded.augmentation == "dihedral"
     assert loaded.normalization == normalization
 
@@ -352,6 +409,7 @@ def test_samples_that_do_not_fit_are_refused(change, message):
     [
         ({"normalization": "p1-p99"}, "normalization='p1-p99' found, None or what fit_normalization returns expected"),
         ({"encoder": "resnet"}, "encoder='resnet' found"),
+        ({"encoder": "tu-resnet"}, "encoder='tu-resnet' found"),
         ({"augmentation": "affine"}, "augmentation='affine' found, None or 'dihedral' expected"),
         ({"max_epochs": 0}, "max_epochs=0 found"),
         ({"patience": 2}, "patience without validation samples found"),

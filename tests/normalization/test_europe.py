@@ -2,24 +2,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from millpond.normalization import europe
+from millpond.normalization import NormalizationError, europe
 from millpond.normalization.exploration import patch_statistics, region_name
-from millpond.normalization.parcels import simulate_patch, write_patch
+from millpond.normalization.parcels import MECHANISMS, simulate_patch, write_patch
 
 
 @pytest.fixture(scope="module")
 def rows():
-    return pd.DataFrame(europe.explore(seed=1, n_patches=60, size=32))
+    europe.LEAST_PATCHES, least = 1, europe.LEAST_PATCHES
+    found = pd.DataFrame(europe.explore(seed=1, n_patches=60, size=32))
+    europe.LEAST_PATCHES = least
+    return found
 
 
 def test_every_kind_of_row_is_there(rows):
+    assert set(rows.loc[rows["kind"] == "distance", "by"]) >= {"month", "month in the south"}
     assert set(rows["kind"]) == {"histogram", "distance", "regression"}
-    assert set(rows.loc[rows["kind"] == "histogram", "by"]) == {"landcover", "region", "month", "cropland"}
-    assert set(rows.loc[rows["kind"] == "regression", "gap"].dropna()) == {
+    assert set(rows.loc[rows["kind"] == "histogram", "by"]) == {"all", "landcover", "region", "month", "cropland"}
+    assert set(rows.loc[rows["kind"] == "regression", "gap"]) == {
         "latitude",
         "longitude",
         "difference",
-        "months",
     }
 
 
@@ -56,3 +59,27 @@ def test_seeds_are_worlds_and_the_same_seed_is_the_same_world():
     first, again, other = (europe.explore(seed=seed, n_patches=6, size=32) for seed in (1, 1, 2))
     assert str(first) == str(again)
     assert str(first) != str(other)
+
+
+@pytest.mark.parametrize("without", [(), ("sun",), ("season",), ("cover",), ("soil",)])
+def test_a_survey_without_a_mechanism_has_the_same_places_days_and_clouds(without):
+    def about(patches):
+        return [(p.latitude_deg, p.longitude_deg, p.acquired, (p.mask == 1).sum()) for p in patches]
+
+    whole = europe.survey(12, 32, np.random.default_rng(3))
+    other = europe.survey(12, 32, np.random.default_rng(3), without=without)
+    assert about(whole) == about(other)
+
+
+def test_with_all_mechanisms_off_latitude_changes_nothing_but_the_place():
+    belts = ((37.0, 38.0), (60.0, 61.0))
+    south, north = (
+        [p.dn for p in europe.survey(5, 32, np.random.default_rng(3), latitude_deg=belt, without=MECHANISMS)]
+        for belt in belts
+    )
+    assert all((a == b).all() for a, b in zip(south, north, strict=True))
+
+
+def test_passes_cannot_be_switched_off_without_the_sun():
+    with pytest.raises(NormalizationError, match=r"passes switched off without sun found, both expected\."):
+        next(europe.survey(3, 32, np.random.default_rng(0), without=("passes",)))

@@ -3,7 +3,7 @@ import pytest
 from shapely import from_wkt
 
 from millpond import datasets
-from millpond.normalization import fields
+from millpond.normalization import delineation, fields
 from millpond.normalization.fields import BATCH_NORM, FACTORS, INPUTS, TRAIN, VALID, Z_SCORE
 from millpond.normalization.segmentation import LandCoverSegmenter
 from millpond.normalization.study import EXTREMES, TRANSFERRED, grids_of
@@ -45,11 +45,18 @@ def test_factors_of_all_inputs():
 def test_scores_of_an_epoch_and_of_parcels():
     first, second = (fields.score_fields("p1-p99", 0, **TINY, encoder="tu-lcnet_050") for _ in range(2))
     assert len(first) == 1
-    assert {"train_loss", "valid_loss", "valid_extent_mcc", "valid_boundary_iou", "f1", "undersegmentation"} <= set(
-        first[0]
-    )
+    judged = {"valid_loss", "valid_extent_mcc", "valid_boundary_iou", "f1", "undersegmentation"}
+    assert {"train_loss", "boundary_threshold", *judged} <= set(first[0])
     without_time = [{k: v for k, v in rows[0].items() if k != "dur"} for rows in (first, second)]
     assert str(without_time[0]) == str(without_time[1])
+
+
+def test_the_threshold_is_chosen_on_training_images_and_judged_on_others(monkeypatch):
+    asked = []
+    monkeypatch.setattr(delineation, "choose_boundary_threshold", lambda _, parcels: asked.append(parcels) or 0.3)
+    (row,) = fields.score_fields("p1-p99", 0, **TINY, encoder="tu-lcnet_050")
+    np.testing.assert_array_equal(asked[0], fields.fields(0, TRAIN, TINY["n_train"], TINY["size"])[1])
+    assert row["boundary_threshold"] == 0.3
 
 
 @pytest.mark.parametrize("pooled", [False, True])

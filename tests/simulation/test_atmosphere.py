@@ -1,15 +1,32 @@
 import numpy as np
 import pytest
 
-from millpond.simulation.atmosphere import saturated, top_of_atmosphere
+from millpond.simulation.atmosphere import OZONE_DEPTH, molecular_reflectance, saturated, top_of_atmosphere
 from millpond.simulation.errors import SimulationError
 from millpond.simulation.illumination import Sun, aerosol_depth, rayleigh_depth
 
 
-def test_without_aerosols_over_black_ground_there_is_rayleighs_light():
-    # at 0.49 micrometres the depth is 0.1603; sun at 30 degrees: m = 1/2, P = 3/4 (1 + 1/4) = 15/16
-    seen = top_of_atmosphere(np.zeros((1, 1, 1)), Sun(180, 30), ("B02",), turbidity=0)
-    assert seen[0, 0, 0] == pytest.approx(0.1603 * 15 / 16 / (4 * 0.5), rel=1e-3)
+def test_thin_air_scatters_once():
+    # tau P / (4 m), with Rayleigh's phase function 3/4 (1 + cos^2): at 30 degrees m is 1/2 and the angle's cosine -1/2
+    assert molecular_reflectance(0.001, 0.5) == pytest.approx(0.001 * 15 / 16 / (4 * 0.5), rel=0.03)
+
+
+def test_thick_air_adds_less_than_in_proportion_and_more_than_what_scatters_once():
+    once = 15 / 16 * (1 - np.exp(-0.16 * 3)) / (4 * 1.5)
+    assert 1.02 * once < molecular_reflectance(0.16, 0.5) < 0.16 * 15 / 16 / 2
+
+
+def test_the_order_of_the_bands_and_of_the_suns_height():
+    blue = molecular_reflectance(np.array([0.16, 0.09, 0.045, 0.018]), 0.8)
+    assert (np.diff(blue) < 0).all()
+    low, high = (molecular_reflectance(0.16, m) for m in (0.25, 0.9))
+    assert low > high
+
+
+def test_ozone_takes_more_of_the_green_than_of_the_blue():
+    dimmed = {band: np.exp(-depth * (1 / 0.5 + 1)) for band, depth in OZONE_DEPTH.items()}
+    assert dimmed["B03"] == pytest.approx(0.911, abs=1e-3)
+    assert dimmed["B03"] < dimmed["B04"] < dimmed["B02"] < dimmed["B08"]
 
 
 def test_bright_ground_loses_and_dark_ground_gains():

@@ -1,8 +1,8 @@
 """A simulated Europe's year: temperature, drought, and what plants and snow make of them.
 
-Built in, and fixed before any experiment: it is colder in the north, summers and winters differ more in the east, and
-summers are dry in the south. Plants follow the sum of temperatures, not the calendar. The numbers are round ones near
-those of climate atlases; no effect on images was looked at when they were chosen.
+Built in, and fixed before any experiment: it is colder in the north, summers and winters differ more in the east, the
+west is mild, and summers are dry in the south. Plants follow the sum of temperatures, not the calendar. The numbers are
+round ones near those of climate atlases; no effect on images was looked at when they were chosen.
 """
 
 import numpy as np
@@ -17,10 +17,14 @@ HARVEST_OVER = 290
 
 
 def temperature_c(latitude_deg: float, longitude_deg: float, day_of_year: float | np.ndarray) -> float | np.ndarray:
-    """Mean air temperature of a day: 17 degrees a year at 37 N and 0.53 less for each degree to the north; the swing
-    around it grows from 7 at 10 W to 15 at 45 E, and is largest on 20 July."""
-    mean = 17 - 0.53 * (latitude_deg - 37)
-    swing = 7 + 0.145 * (longitude_deg + 10)
+    """Mean air temperature of a day.
+
+    17 degrees a year at 37 N and 0.53 less for each degree to the north, and near the ocean up to two degrees more; the
+    swing around it grows from 5 at 10 W to 14 at 45 E, and is largest on 20 July.
+    """
+    ocean = 2 * np.clip((10 - longitude_deg) / 20, 0, 1)
+    mean = 17 - 0.53 * (latitude_deg - 37) + ocean
+    swing = 5 + 0.17 * (longitude_deg + 10)
     return mean + swing * np.cos(2 * np.pi * (np.asarray(day_of_year) - 201) / 365)
 
 

@@ -4,16 +4,19 @@ The patches are simulated (`millpond.normalization.parcels`), written as files, 
 `patch_statistics` that reads anybody's folder.
 """
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 
-from millpond.normalization.distances import histogram_distances, matrix_regression, month_gaps, position_gaps
-from millpond.normalization.exploration import PatchStatistics, patch_statistics, region_name
+from millpond.normalization.climate import REFERENCE_LATITUDE_DEG
+from millpond.normalization.distances import histogram_distances, matrix_regression, position_gaps
+from millpond.normalization.errors import NormalizationError
+from millpond.normalization.exploration import BY, PatchStatistics, patch_statistics, region_name
 from millpond.normalization.histogram import BandHistogram
-from millpond.normalization.parcels import draw_clear_day, draw_places, simulate_patch, write_patch
+from millpond.normalization.parcels import EUROPE, Patch, draw_clear_day, draw_places, simulate_patch, write_patch
 
 REGION_SIZE_DEG = (6.0, 10.0)
 
@@ -21,8 +24,8 @@ REGIONS = {
     "Spain": (39.5, -4.0),
     "Turkey": (39.0, 33.0),
     "Hungary": (47.0, 19.0),
-    "United Kingdom": (53.0, -2.0),
-    "Baltic countries": (56.0, 24.0),
+    "United Kingdom": (54.5, -3.0),
+    "Baltic countries": (56.5, 24.0),
 }
 """The study's five, by a place within: latitude and longitude."""
 
@@ -34,19 +37,51 @@ BIN_DN = 50
 SHOWN_DN = 5000
 """Histograms are archived in bins of `BIN_DN` up to here."""
 
+LEAST_PATCHES = 10
+"""With cropland, for a region to be compared."""
+
 CLOUDY_SHARE = 0.5
 LARGEST_CLOUD = 0.3
 """Half of the patches have clouds, over up to so much of them; what clear means in the study isn't said."""
 
 
-def write_europe(
-    folder: Path, n_patches: int, size: int, rng: np.random.Generator, without: tuple[str, ...] = ()
-) -> None:
-    """Write patches from all over the simulated Europe and its year."""
-    for i, (latitude_deg, longitude_deg) in enumerate(draw_places(n_patches, rng)):
-        day = draw_clear_day(latitude_deg, rng)
-        share = LARGEST_CLOUD * rng.random() if rng.random() < CLOUDY_SHARE else 0.0
-        patch = simulate_patch(latitude_deg, longitude_deg, day, size=size, rng=rng, cloud_share=share, without=without)
+def survey(
+    n: int,
+    size: int,
+    rng: np.random.Generator,
+    *,
+    latitude_deg: tuple[float, float] = EUROPE["latitude_deg"],
+    without: tuple[str, ...] = (),
+) -> Iterator[Patch]:
+    """Patches from all over the simulated Europe, or a belt of it, and its year.
+
+    Parameters
+    ----------
+    n, size : int
+        Number of patches, and rows and columns of each.
+    rng : numpy.random.Generator
+    latitude_deg : (south, north)
+    without : tuple of str
+        Mechanisms of `millpond.normalization.parcels.MECHANISMS` that act as at 48 N everywhere. Patch by patch all
+        else stays as it is.
+
+    Raises
+    ------
+    NormalizationError
+        If "passes" is switched off and "sun" isn't: on some of the days the sun would be below the horizon.
+    """
+    if "passes" in without and "sun" not in without:
+        raise NormalizationError("passes switched off without sun found, both expected. Switch sun off too.")
+    for (latitude, longitude), own in zip(draw_places(n, rng, latitude_deg), rng.spawn(n), strict=True):
+        pass_rng, patch_rng = own.spawn(2)
+        day = draw_clear_day(REFERENCE_LATITUDE_DEG if "passes" in without else latitude, pass_rng)
+        share = LARGEST_CLOUD * pass_rng.random() * (pass_rng.random() < CLOUDY_SHARE)
+        yield simulate_patch(latitude, longitude, day, size=size, rng=patch_rng, cloud_share=share, without=without)
+
+
+def write_survey(patches: Iterable[Patch], folder: Path) -> None:
+    """Write patches into a folder that `patch_statistics` reads."""
+    for i, patch in enumerate(patches):
         write_patch(patch, folder, f"{i:05d}_{patch.acquired:%Y%m%d}")
 
 
@@ -59,60 +94,72 @@ def explore(seed: int, *, n_patches: int, size: int, without: str = NOTHING) -> 
     n_patches, size : int
         Number of patches, and rows and columns of each.
     without : str
-        A mechanism of `millpond.normalization.parcels.MECHANISMS` that acts as at 48 N everywhere, or `NOTHING`.
+        Mechanisms as of `survey`, joined by a plus sign, or `NOTHING`.
 
     Returns
     -------
     list of dict
-        Rows of three kinds. "histogram": `by` ("landcover", "region", "month", "cropland"), `label`, `band`,
-        `n_pixels`, `patches`, percentiles `p1` to `p99`, `counts` in bins of 50 digital numbers. "distance": `by`,
-        `a`, `b`, `band`, `wasserstein_dn` between months and between the five regions of the study. "regression": `by`
-        ("region", "cropland", "month"), `band`, `gap`, `slope`, `low`, `high`, `p`, `r2`. Without a mechanism there are
-        only the latter.
+        Rows of three kinds. "histogram": `by` ("all", "landcover", "region", "month", "cropland"), `label`, `band`,
+        `n_pixels`, `patches`, percentiles `p1` to `p99`, `counts` in bins of 50 digital numbers. "distance": `by`
+        ("region", "cropland": between the five regions of the study; "month"; "month in the south": between months in
+        the two southern rows of regions), `a`, `b`, `band`, `wasserstein_dn`. "regression": `by` ("region",
+        "cropland"), `band`, `gap`, `slope`, `low`, `high`, `p`, `r2`. Without a mechanism there are only the latter.
     """
     rng = np.random.default_rng([seed, n_patches, size])
+    off = () if without == NOTHING else tuple(without.split("+"))
     with TemporaryDirectory() as folder:
-        write_europe(Path(folder), n_patches, size, rng, () if without == NOTHING else (without,))
-        statistics = patch_statistics(folder, region_size_deg=REGION_SIZE_DEG)
+        write_survey(survey(n_patches, size, rng, without=off), Path(folder))
+        statistics = patch_statistics(folder, by=(*BY, "region:month"), region_size_deg=REGION_SIZE_DEG)
     rows = summarize(statistics)
     return rows if without == NOTHING else [row for row in rows if row["kind"] == "regression"]
 
 
 def summarize(statistics: PatchStatistics) -> list[dict]:
     """The rows of `explore`."""
-    rows = []
-    regions = statistics.regions
-    named = {name: region_name(*place, REGION_SIZE_DEG) for name, place in REGIONS.items()}
-    of_cropland = {
-        label[1]: histogram
-        for label, histogram in statistics.histograms("landcover:region").items()
-        if label[0] == "cropland"
-    }
+    with_cropland = statistics.table("landcover:region").query("landcover == 'cropland'").set_index("region")
+    enough = with_cropland.index[with_cropland["n_patches"] >= LEAST_PATCHES]
     groupings = {
+        "all": {"all": statistics.histogram()},
         "landcover": statistics.histograms("landcover"),
         "region": statistics.histograms("region"),
         "month": statistics.histograms("month"),
-        "cropland": of_cropland,
+        "cropland": {
+            label[1]: histogram
+            for label, histogram in statistics.histograms("landcover:region").items()
+            if label[0] == "cropland"
+        },
     }
     patches = {by: statistics.table(by).set_index(by)["n_patches"] for by in ("landcover", "region", "month")}
+    patches["cropland"] = with_cropland["n_patches"]
+    rows = []
     for by, histograms in groupings.items():
         for label, histogram in histograms.items():
-            n = {"patches": int(patches[by][label])} if by in patches else {}
-            rows += [{"kind": "histogram", "by": by, "label": str(label)} | n | row for row in _of_bands(histogram)]
+            n = statistics.n_patches if by == "all" else int(patches[by][label])
+            about = {"kind": "histogram", "by": by, "label": str(label), "patches": n}
+            rows += [about | row for row in _of_bands(histogram)]
+    named = {name: region_name(*place, REGION_SIZE_DEG) for name, place in REGIONS.items()}
     for by in ("region", "cropland"):
         found = groupings[by]
         five = {name: found[region] for name, region in named.items() if region in found}
         rows += _tidy("distance", by, histogram_distances(five))
-        enough = {region: found[region] for region in regions.index if region in found}
         if len(enough) >= 5:
-            gaps = position_gaps(regions.loc[list(enough)])
-            rows += _tidy("regression", by, matrix_regression(histogram_distances(enough), gaps))
-    months = groupings["month"]
-    between = histogram_distances(months)
-    rows += _tidy("distance", "month", between)
-    if len(months) >= 5:
-        rows += _tidy("regression", "month", matrix_regression(between, month_gaps(list(months))))
+            gaps = position_gaps(statistics.regions.loc[enough])
+            between = histogram_distances({region: found[region] for region in enough})
+            rows += _tidy("regression", by, matrix_regression(between, gaps, n_permutations=999))
+    rows += _tidy("distance", "month", histogram_distances(groupings["month"]))
+    rows += _tidy("distance", "month in the south", histogram_distances(_months_in_the_south(statistics)))
     return rows
+
+
+def _months_in_the_south(statistics: PatchStatistics) -> dict[int, BandHistogram]:
+    """By month, where passes are left all year: else winter would be the south, and summer all of Europe."""
+    south, north = EUROPE["latitude_deg"][0], EUROPE["latitude_deg"][0] + 2 * REGION_SIZE_DEG[0]
+    latitude_deg = statistics.regions["latitude_deg"]
+    months: dict[int, BandHistogram] = {}
+    for (region, month), histogram in statistics.histograms("region:month").items():
+        if south <= latitude_deg[region] < north:
+            months[month] = months[month] + histogram if month in months else histogram
+    return dict(sorted(months.items()))
 
 
 def _of_bands(histogram: BandHistogram) -> list[dict]:

@@ -1,6 +1,5 @@
 """`millpond normalize fields`: train a network that delineates fields, and turn your own scenes into parcels."""
 
-import shutil
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,8 +83,8 @@ def fit(
     _save(segmenter, place)
     checkpoint.unlink(missing_ok=True)
     typer.echo(
-        f"{out}: {method}, {len(train):,} images of {len(set(train.names)):,} tiles, {epochs} epochs, boundary threshold "
-        f"{segmenter.boundary_threshold_:g}"
+        f"{out}: {method}, {len(train):,} images of {len(set(train.names)):,} tiles, {epochs} epochs, boundary "
+        f"threshold {segmenter.boundary_threshold_:g}"
     )
     if validation is None:
         typer.echo("No image of the split val found: how good the network is remains untold.")
@@ -133,7 +132,6 @@ def predict(
     if probabilities is not None:
         _check_file(probabilities, [*scene, out])
     segmenter = FieldSegmenter.load(model)
-    segmenter.progress = False
     fitted = segmenter.normalization
     with open_raster(
         scene if len(scene) > 1 else scene[0], fitted.bands if fitted else DEFAULT_BANDS, names=_split(names)
@@ -147,8 +145,8 @@ def predict(
             offset = _offset(raster, fitted, offset)
             _warn_of_drift(raster, fitted, offset)
         smallest = max(1, round(smallest_ha / _pixel_ha(raster)))
-        with _room_beside(out) as folder:
-            layers = probabilities or folder / "probabilities.tif"
+        with _room_beside(out) as room:
+            layers = probabilities or Path(room, "probabilities.tif")
             predict_scene(segmenter, raster, layers, tile=tile, offset=offset)
             parcels, transform, crs = parcels_of_scene(
                 layers, boundary_threshold=segmenter.boundary_threshold_, smallest=smallest
@@ -172,6 +170,18 @@ def _numbers(months: str | None) -> tuple[int, ...] | None:
         return None if months is None else tuple(map(int, _split(months)))
     except ValueError:
         raise typer.BadParameter(f"--months {months} found, numbers such as 4,6,8 expected.") from None
+
+
+def _room_beside(out: Path) -> TemporaryDirectory:
+    """A folder for what isn't finished, on the disk of the output: a scene may be too large for another one."""
+    from millpond.normalization.errors import NormalizationError
+
+    try:
+        return TemporaryDirectory(prefix=f"{out.name}.", dir=out.parent)
+    except OSError as refusal:
+        raise NormalizationError(
+            f"{out}: not written ({refusal.strerror}), a writable folder with free space expected. Check both."
+        ) from None
 
 
 # ---- what fit needs
@@ -246,17 +256,15 @@ def _save(segmenter, place: Path) -> None:
     """Write the model's folder in one step."""
     from millpond.normalization.errors import NormalizationError
 
-    unfinished = place.with_name(place.name + ".part")
-    try:
-        segmenter.save(unfinished)
-        unfinished.replace(place)
-    except OSError as refusal:
-        raise NormalizationError(
-            f"{place}: not written ({refusal.strerror}), a new folder expected. Check the path; the same command then "
-            "goes on from the checkpoint."
-        ) from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    with _room_beside(place) as room:
+        segmenter.save(Path(room, "model"))
+        try:
+            Path(room, "model").replace(place)
+        except OSError as refusal:
+            raise NormalizationError(
+                f"{place}: not written ({refusal.strerror}), a new folder expected. Check the path; the same command "
+                "then goes on from the checkpoint."
+            ) from None
 
 
 # ---- what predict needs
@@ -276,18 +284,6 @@ def _check_file(path: Path, others: list[Path]) -> None:
         raise NormalizationError(f"{path}: an input or another output found, a file of its own expected. Rename it.")
 
 
-def _room_beside(out: Path) -> TemporaryDirectory:
-    """A folder for the probabilities, on the disk that the parcels go to: a scene's may be too large for another."""
-    from millpond.normalization.errors import NormalizationError
-
-    try:
-        return TemporaryDirectory(prefix=f"{out.name}.", dir=out.parent)
-    except OSError as refusal:
-        raise NormalizationError(
-            f"{out}: not written ({refusal.strerror}), a writable folder with free space expected. Check both."
-        ) from None
-
-
 def _offset(raster, fitted, offset: int | None) -> int | None:
     """The radiometric offset of a scene, which must be known where that of the normalization is."""
     from millpond.normalization.errors import NormalizationError
@@ -305,27 +301,30 @@ def _offset(raster, fitted, offset: int | None) -> int | None:
 
 def _warn_of_drift(raster, fitted, offset: int | None) -> None:
     """Count the scene, and warn in one line if it isn't like what the normalization was fitted on."""
-    from millpond.normalization.histogram import BandHistogram, read_digital_numbers
+    import numpy as np
+
+    from millpond.normalization.histogram import N_DN, BandHistogram, read_digital_numbers
     from millpond.normalization.transforms import DriftWarning
 
-    histogram = None
+    shift = (fitted.offset or 0) - (offset or 0)
+    total = None
     for window in raster.windows():
         dn = read_digital_numbers(raster, window, 0)
-        more = BandHistogram.from_array(dn, raster.bands, offset=offset)
-        histogram = more if histogram is None else histogram + more
-    if fitted.offset == 0 and offset:
-        histogram = histogram.harmonized()
+        if shift:  # as predict_scene does
+            dn = np.where(dn == 0, 0, np.clip(dn.astype(np.int32) + shift, 1, N_DN - 1)).astype(np.uint16)
+        more = BandHistogram.from_array(dn, raster.bands, offset=fitted.offset)
+        total = more if total is None else total + more
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DriftWarning)  # a line a band; one for all is given below
-        table = fitted.drift(histogram)
+        table = fitted.drift(total)
     moved = table[table["drifted"]]
     if len(moved):
         worst = moved["shift"].idxmax()
-        outside = moved.loc[worst, ["share_below_p1", "share_above_p99"]].sum()
+        shift, below, above = moved.loc[worst, ["shift", "share_below_p1", "share_above_p99"]]
         warnings.warn(
-            f"{raster.paths[0]}: the scene isn't like the training images in {', '.join(moved.index)} ({worst}: moved by "
-            f"{moved.loc[worst, 'shift']:.0%} of their p1-p99 range, {outside:.0%} of the pixels outside it where 2% "
-            "are expected). Don't trust the parcels unseen; train on imagery like the scene.",
+            f"{raster.paths[0]}: the scene isn't like the training images in {', '.join(moved.index)} ({worst} has "
+            f"moved by {shift:.0%} of their p1-p99 range, and {below + above:.0%} of its pixels lie outside it, 2% "
+            "expected). Look at the parcels before you use them, or train on imagery like the scene.",
             DriftWarning,
             stacklevel=2,
         )

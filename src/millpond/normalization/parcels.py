@@ -29,10 +29,11 @@ from millpond.simulation.illumination import TURBIDITY, Sun, sun_at
 
 PIXEL_M = 10.0
 EUROPE = {"latitude_deg": (36.0, 66.0), "longitude_deg": (-10.0, 50.0)}
-OVERPASS_SOLAR_HOUR = 10.5
+NODE_SOLAR_HOUR, INCLINATION_DEG = 10.5, 98.62
+"""Sentinel-2 crosses the equator at half past ten, and other latitudes of its southward pass later in the day."""
 
-MECHANISMS = ("sun", "season", "cover", "soil")
-"""Ways in which a place's latitude can tell; each can be switched off."""
+MECHANISMS = ("sun", "season", "cover", "soil", "passes")
+"""Ways in which a place's latitude can tell; each can be switched off. "passes" is which days clouds and sun leave."""
 
 CLOUD, SNOW = 1, 2
 """Values of a patch's mask."""
@@ -60,6 +61,8 @@ CROPS = {
     "fallow": (0.08, (0, 300, 900, 1500, 2200, 2600, 3000), (0.1, 0.2, 0.45, 0.3, 0.2, 0.15, 0.1), 2),
 }
 """The last number is the knot from which on what isn't green is straw until the field is tilled."""
+
+SOWN_IN_AUTUMN = ("winter cereal", "rape")
 
 COVER = {  # ESA WorldCover's code: score at 48 N, and what a degree to the north adds
     10: (0.55, 0.035),
@@ -132,7 +135,8 @@ def simulate_patch(
     cloud_share : float
         About this share lies below clouds.
     without : tuple of str
-        Names in `MECHANISMS` that act as at 48 N wherever the patch lies.
+        Names in `MECHANISMS` that act as at 48 N wherever the patch lies. The day is given, so "passes" changes nothing
+        here. Whatever is switched off, all that doesn't depend on it stays as it is, noise included.
 
     Raises
     ------
@@ -147,23 +151,24 @@ def simulate_patch(
         )
     if size < 32:
         raise NormalizationError(f"a patch of {size} pixels found, at least 32 expected.")
+    mosaic_rng, ground_rng, snow_rng, air_rng, cloud_rng, noise_rng = rng.spawn(6)
     at = {name: climate.REFERENCE_LATITUDE_DEG if name in without else latitude_deg for name in MECHANISMS}
-    sun = sun_at(at["sun"], day_of_year, OVERPASS_SOLAR_HOUR)
-    land_cover, parcels, margin = _mosaic(at["cover"], size, rng)
-    ground = _ground(land_cover, parcels, margin, at, longitude_deg, day_of_year, rng)
-    snow = rng.random() < climate.snow_chance(at["season"], longitude_deg, day_of_year)
+    sun = sun_at_pass(at["sun"], day_of_year)
+    land_cover, parcels, margin = _mosaic(at["cover"], size, mosaic_rng)
+    ground = _ground(land_cover, parcels, margin, at, longitude_deg, day_of_year, ground_rng)
+    snow = snow_rng.random() < climate.snow_chance(at["season"], longitude_deg, day_of_year)
     if snow:
-        cover = np.clip(0.75 + 0.35 * _smooth(1, size, 16, rng)[0], 0, 1) * np.where(land_cover == 10, 0.45, 1.0)
-        ground += cover * (_draw("snow", 1, rng)[0][:, None, None] - ground)
-    turbidity = TURBIDITY * np.exp(0.5 * rng.standard_normal())
+        cover = np.clip(0.75 + 0.35 * _smooth(1, size, 16, snow_rng)[0], 0, 1) * np.where(land_cover == 10, 0.45, 1.0)
+        ground += cover * (_draw("snow", 1, snow_rng)[0][:, None, None] - ground)
+    turbidity = TURBIDITY * np.exp(0.5 * air_rng.standard_normal())
     seen = top_of_atmosphere(_blurred(ground), sun, DEFAULT_BANDS, turbidity)
     mask = np.full((size, size), SNOW if snow else 0, np.uint8)
     if cloud_share > 0:
-        opacity = cloud((size, size), cloud_share, rng)
+        opacity = cloud((size, size), cloud_share, cloud_rng)
         seen = covered(seen, opacity)
         mask[ndimage.uniform_filter((opacity > 0.3).astype(np.float32), 5) > 0.2] = CLOUD
+    seen += noise_rng.standard_normal(seen.shape, np.float32) * (0.0008 + 0.004 * seen)  # the instrument's
     seen = saturated(seen, sun, DEFAULT_BANDS)
-    seen += rng.standard_normal(seen.shape, np.float32) * (0.0008 + 0.004 * seen)  # the instrument's noise
     return Patch(
         dn=np.clip(np.rint(seen * 10_000), 1, 65535).astype(np.uint16),
         land_cover=land_cover,
@@ -189,9 +194,16 @@ def draw_clear_day(latitude_deg: float, rng: np.random.Generator, days: tuple[in
     """A day of the year on which a pass is clear enough and the sun high enough, drawn until there is one."""
     while True:
         day = int(rng.integers(days[0], days[1] + 1))
-        high = sun_at(latitude_deg, day, OVERPASS_SOLAR_HOUR).elevation_deg >= MIN_SUN_ELEVATION_DEG
+        high = sun_at_pass(latitude_deg, day).elevation_deg >= MIN_SUN_ELEVATION_DEG
         if rng.random() > climate.cloud_chance(latitude_deg, day) and high:
             return day
+
+
+def sun_at_pass(latitude_deg: float, day_of_year: int) -> Sun:
+    """Where the sun stands when Sentinel-2 passes southward."""
+    tilt = np.tan(np.radians(INCLINATION_DEG - 90))
+    later = np.degrees(np.arcsin(np.tan(np.radians(latitude_deg)) * tilt)) / 15
+    return sun_at(latitude_deg, day_of_year, NODE_SOLAR_HOUR + float(later))
 
 
 def _smooth(n: int, size: int, scale: float, rng: np.random.Generator) -> np.ndarray:
@@ -230,7 +242,7 @@ def _mosaic(latitude_deg: float, size: int, rng: np.random.Generator) -> tuple[n
 
 
 def _cut(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Numbers of fields and blocks, and the pixels where a new block or a new field begins; each (size, size)."""
+    """Numbers of fields and blocks, and the pixels on the edges of blocks and of fields; each (size, size)."""
     side_m = size * PIXEL_M
     field_ha = np.exp(np.log(3.0) + 0.7 * rng.standard_normal())  # a region's usual size
     rows, cols = np.mgrid[:size, :size].astype(np.float32) * PIXEL_M
@@ -252,15 +264,17 @@ def _cut(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, n
     along = np.floor((cos * y - sin * x) / (width * stretch)[block] + phase).astype(np.int64)
     key = (block * 4096 + strip % 4096) * 4096 + along % 4096
     number = np.unique(key, return_inverse=True)[1].reshape(size, size)
-    return number, block, _begins(block), _begins(number)
+    return number, block, _edge(block), _edge(number)
 
 
-def _begins(labels: np.ndarray) -> np.ndarray:
-    """Pixels whose upper or left neighbour has another label."""
-    changed = np.zeros(labels.shape, bool)
-    changed[1:] |= labels[1:] != labels[:-1]
-    changed[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-    return changed
+def _edge(labels: np.ndarray) -> np.ndarray:
+    """Pixels that share an edge with one of another label."""
+    on_edge = np.zeros(labels.shape, bool)
+    for here, there in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        differs = labels[here] != labels[there]
+        on_edge[here] |= differs
+        on_edge[there] |= differs
+    return on_edge
 
 
 def _draw(material: str, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -274,32 +288,34 @@ def _ground(land_cover, parcels, margin, at, longitude_deg, day_of_year, rng) ->
     """(n_bands, rows, cols) reflectance of the ground."""
     size = len(land_cover)
     where = (at["season"], longitude_deg, day_of_year)
-    texture = _smooth(3, size, 3, rng)
+    # Each on its own: how many fields there are must not change what the rest is made of.
+    material_rng, field_rng, texture_rng = rng.spawn(3)
+    texture = _smooth(2, size, 3, texture_rng)
     brightness = (1 + 0.06 * texture[0])[..., None]
     # Dry soils of the south hold less humus and are brighter.
-    soil = _draw("soil", 1, rng)[0] * np.exp(0.03 * (climate.REFERENCE_LATITUDE_DEG - at["soil"]))
-    rock, leaf, straw = (_draw(material, 1, rng)[0] for material in ("rock", "leaf", "straw"))
+    soil = _draw("soil", 1, material_rng)[0] * np.exp(0.03 * (climate.REFERENCE_LATITUDE_DEG - at["soil"]))
+    rock, leaf, straw = (_draw(material, 1, material_rng)[0] for material in ("rock", "leaf", "straw"))
     grass = climate.grass_cover(*where)
 
-    green, dry = _field_covers(int(parcels.max()) + 1, where, grass, rng)
+    green, dry = _field_covers(int(parcels.max()) + 1, where, grass, field_rng)
     n = len(green)
-    leaves = leaf * np.exp(0.12 * rng.standard_normal((n, 1)))
-    soils = soil * np.exp(0.10 * rng.standard_normal((n, 1)))
-    straws = straw * np.exp(0.10 * rng.standard_normal((n, 1)))
+    leaves = leaf * np.exp(0.12 * field_rng.standard_normal((n, 1)))
+    soils = soil * np.exp(0.10 * field_rng.standard_normal((n, 1)))
+    straws = straw * np.exp(0.10 * field_rng.standard_normal((n, 1)))
     fields = green[:, None] * leaves + dry[:, None] * straws + (1 - green - dry)[:, None] * soils
 
-    deciduous = rng.beta(2, 2)
+    deciduous = material_rng.beta(2, 2)
     bare_crowns = deciduous * (1 - climate.leaf_cover(*where))
-    trees = (1 - bare_crowns) * _draw("canopy", 1, rng)[0] + bare_crowns * _draw("bark", 1, rng)[0]
+    trees = (1 - bare_crowns) * _draw("canopy", 1, material_rng)[0] + bare_crowns * _draw("bark", 1, material_rng)[0]
     meadow = grass * leaf * 0.85 + (1 - grass) * (0.6 * straw + 0.4 * soil)
     surfaces = {
         10: trees,
         20: 0.4 * trees + 0.25 * meadow + 0.35 * soil,
         30: meadow,
-        50: 0.6 * _draw("roof", 1, rng)[0] + 0.25 * meadow + 0.15 * trees,
+        50: 0.6 * _draw("roof", 1, material_rng)[0] + 0.25 * meadow + 0.15 * trees,
         60: 0.7 * rock + 0.3 * soil,
-        80: _draw("water", 1, rng)[0],
-        90: 0.6 * _draw("marsh", 1, rng)[0] + 0.4 * meadow,
+        80: _draw("water", 1, material_rng)[0],
+        90: 0.6 * _draw("marsh", 1, material_rng)[0] + 0.4 * meadow,
     }
     by_code = np.zeros((max(COVER) + 1, 4), np.float32)
     for code, reflectance in surfaces.items():
@@ -310,17 +326,17 @@ def _ground(land_cover, parcels, margin, at, longitude_deg, day_of_year, rng) ->
     # Land isn't even: moisture and growth vary within fields, crowns and roofs from pixel to pixel.
     rough = np.zeros(max(COVER) + 1, np.float32)
     rough[[10, 20, 30, 50, 60, 90]] = (0.12, 0.12, 0.08, 0.3, 0.12, 0.1)
-    ground *= brightness * np.exp(rough[land_cover] * rng.standard_normal((size, size), np.float32))[..., None]
+    ground *= brightness * np.exp(rough[land_cover] * texture_rng.standard_normal((size, size), np.float32))[..., None]
     # Greener here, barer there: what the near infrared gains the red loses.
     ground *= 1 + 0.07 * texture[1][..., None] * np.array([-0.5, -0.3, -0.8, 1.0], np.float32)
 
     strip = {1: 0.5 * meadow + 0.5 * soil, 2: 0.6 * trees + 0.4 * meadow, 3: 0.6 * by_code[50] + 0.4 * soil}
     for kind, reflectance in strip.items():
-        part = rng.uniform(0.35, 0.8)
+        part = material_rng.uniform(0.2, 0.5)  # of the pixels on either side: a strip of 4 to 10 m
         there = margin == kind
         ground[there] += part * (reflectance - ground[there])
-    glint = (land_cover == 50) & (rng.random((size, size), np.float32) < GLINT_SHARE)
-    ground[glint] = np.exp(rng.normal(0.0, 0.8, (int(glint.sum()), 1)))
+    glint = (land_cover == 50) & (texture_rng.random((size, size), np.float32) < GLINT_SHARE)
+    ground[glint] = np.exp(texture_rng.normal(0.0, 0.8, (int(glint.sum()), 1)))
     return np.moveaxis(ground, -1, 0)
 
 
@@ -330,6 +346,7 @@ def _field_covers(n: int, where: tuple, grass: float, rng: np.random.Generator) 
     crop = rng.choice(len(names), p=[CROPS[name][0] for name in names], size=n)
     sums = climate.degree_days(*where) + rng.normal(0, 130, n)
     latitude_deg, _, day_of_year = where
+    winter = rng.uniform(0.15, 0.4, n)  # what was sown in autumn covers by the new year
     green, dry = np.empty(n, np.float32), np.zeros(n, np.float32)
     for i, name in enumerate(names):
         _, knots, cover, turn = CROPS[name]
@@ -339,6 +356,8 @@ def _field_covers(n: int, where: tuple, grass: float, rng: np.random.Generator) 
             dry[mine] = 0.6 * (1 - green[mine])
             continue
         green[mine] = np.interp(sums[mine], knots, cover)
+        if name in SOWN_IN_AUTUMN:
+            green[mine] = np.where(sums[mine] < knots[2], np.maximum(green[mine], winter[mine]), green[mine])
         # Stubble stays for a while after the harvest; tillage comes at another time in each field.
         tilled = knots[turn] + rng.uniform(200, 900, mine.sum())
         stubble = (sums[mine] > knots[turn - 1]) & (sums[mine] < tilled) & (day_of_year < climate.HARVEST_OVER)
@@ -348,9 +367,9 @@ def _field_covers(n: int, where: tuple, grass: float, rng: np.random.Generator) 
     green[thirsty] *= 1 - 0.5 * climate.drought(latitude_deg, day_of_year)
     if day_of_year >= climate.HARVEST_OVER:
         # All crops are off; winter cereals and rape have been sown for the next year.
-        sown = np.isin(crop, [names.index("winter cereal"), names.index("rape")])
+        sown = np.isin(crop, [names.index(name) for name in SOWN_IN_AUTUMN])
         gone = crop != names.index("ley")
-        growth = np.clip((day_of_year - climate.HARVEST_OVER) / 50, 0, 1) * rng.uniform(0.2, 0.45, n)
+        growth = np.clip((day_of_year - climate.HARVEST_OVER + 20) / 60, 0, 1) * winter
         green[gone] = np.where(sown, growth, 0.05)[gone]
     return np.clip(green, 0, 0.95), dry
 

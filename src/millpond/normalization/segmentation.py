@@ -349,7 +349,7 @@ class Segmenter(TorchEstimator):
         table = None if self.normalization is None else self.normalization.table
         try:
             module = SegmentationNet(self.n_bands_, self._n_outputs(), self.encoder, table)
-        except KeyError:
+        except (KeyError, RuntimeError):  # the latter is what timm raises, for names that begin with tu-
             raise NormalizationError(
                 f"encoder={self.encoder!r} found, a name of segmentation_models_pytorch.encoders expected, such as "
                 "resnet18."
