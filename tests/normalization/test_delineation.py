@@ -443,3 +443,19 @@ def test_only_a_normalization_of_the_same_bands_can_be_exchanged(fitted):
     without = FieldSegmenter(None, **SMALL | {"max_epochs": 1}).fit(DN, PARCELS)
     with pytest.raises(NormalizationError, match=r"a network for batch normalization found"):
         without.renormalized(P1_P99)
+
+
+def test_adapted_statistics_are_those_of_the_images():
+    resnet = SMALL | {"encoder": "resnet18", "max_epochs": 1}
+    model = FieldSegmenter(P1_P99, **resnet).fit(DN, PARCELS)
+    adapted = model.adapted(DN[:4])
+    encoder = model.network_.unet.encoder
+    with torch.no_grad():
+        first = encoder.conv1(model.network_.first(torch.as_tensor(DN[:4])))
+    statistics = adapted.network_.unet.encoder.bn1
+    assert statistics.running_mean.numpy() == pytest.approx(first.mean(dim=(0, 2, 3)).numpy(), abs=1e-5)
+    assert statistics.running_var.numpy() == pytest.approx(first.var(dim=(0, 2, 3)).numpy(), rel=1e-4)
+    assert statistics.momentum == encoder.bn1.momentum
+    learnt = [dict(net.network_.named_parameters()) for net in (model, adapted)]
+    assert all(torch.equal(value, learnt[1][name]) for name, value in learnt[0].items())
+    assert not torch.equal(encoder.bn1.running_mean, statistics.running_mean)

