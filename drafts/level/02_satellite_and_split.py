@@ -27,7 +27,8 @@ from millpond import datasets, plots, published
 from millpond.experiment import load_runs, results_dir
 from millpond.level import LevelRegressor, random_split, read_scenes
 from millpond.level.baselines import AreaLevelRegressor, baselines
-from millpond.level.estimation import COVERAGE
+from millpond.level.estimation import BLOCK_DAYS, COVERAGE
+from millpond.level.evaluation import scores_of_run, with_interval, with_spread
 from millpond.level.study import BASELINES, CALIFORNIA, CURVE, NETWORK, SAMPLINGS, SENSORS, SHORE, grids_of
 from millpond.level.twin import CHARACTERS, simulate, valley
 
@@ -127,8 +128,7 @@ rows = [
         "reservoir": f"{character.name} ({name})",
         "range (m)": f"{character.range_m:g}",
         "scenes, S2 and S1": f"{character.n_optical}, {character.n_radar}",
-        "dense vegetation": f"{character.vegetation:.0%}",
-        "rooted in water (m)": f"{character.flooded_vegetation:g}",
+        "vegetation: dense, in water to (m)": f"{character.vegetation:.0%}, {character.flooded_vegetation:g}",
         "storage (days of inflow)": f"{character.storage_days:g}",
         "cloud unseen by the mask": f"{character.undetected_cloud:.0%}",
         "also": ", ".join(
@@ -230,8 +230,8 @@ glue("tab-level-live", plots.table(pd.DataFrame({"model": list(live), "R²": [f"
 #
 # ## Table 4
 #
-# The archive has the network at {glue:text}`level_epochs` epochs on all scenes at 10 m, for each reservoir, satellite and sampling. A seed is another weather, another split and other weights. {numref}`tab-level-table4` puts R² beside the study's, {numref}`tab-level-rmse` the RMSE, and
-# {numref}`fig-level-table4` all of them. A level's R² depends on how much it moves in the test part, so a chronological test over a calm year scores low with small errors: the study's R² of {glue:text}`level_bil_r2` at Buck Island has an RMSE of {glue:text}`level_bil_rmse`, the {glue:text}`level_bil_rank` smallest of {glue:text}`level_combinations`.
+# The archive has the network at {glue:text}`level_epochs` epochs on all scenes at 10 m, for each reservoir, satellite and sampling. A seed is another weather, another split and other weights. {numref}`tab-level-table4` puts R² beside the study's, {numref}`tab-level-rmse` the RMSE, {numref}`tab-level-mae` the MAE, and
+# {numref}`fig-level-table4` shows R². A level's R² depends on how much it moves in the test part, so a chronological test over a calm year scores low with small errors: the study's R² of {glue:text}`level_bil_r2` at Buck Island has an RMSE of {glue:text}`level_bil_rmse`, the {glue:text}`level_bil_rank` smallest of {glue:text}`level_combinations`.
 
 
 # %% tags=["hide-input", "remove-output"]
@@ -254,10 +254,15 @@ n_networks = networks["seed"].nunique()
 ours = pd.concat([simple[simple["reservoir"].isin(CALIFORNIA)], networks]).reset_index(drop=True)
 
 
-def score(combination: tuple, model: str, column: str) -> pd.Series:
+def runs_of(combination: tuple, model: str) -> pd.DataFrame:
+    """Rows of the seeds; of baselines those that the network has too, so that all have seen the same."""
     reservoir, sensor, sampling = combination
     part = ours[(ours["reservoir"] == reservoir) & (ours["sensor"] == sensor) & (ours["sampling"] == sampling)]
-    return part[part["model"] == model].set_index("seed")[column]
+    return part[(part["model"] == model) & part["seed"].isin(networks["seed"])]
+
+
+def score(combination: tuple, model: str, column: str) -> pd.Series:
+    return runs_of(combination, model).set_index("seed")[column]
 
 
 def label(combination: tuple) -> str:
@@ -270,23 +275,42 @@ SHOWN = {NETWORK: "network", CURVE: "curve", SHORE: "shore", FOREST: "forest"}
 rows = []
 for combination in COMBINATIONS:
     row = {"reservoir, satellite, split": label(combination), "published": f"{theirs.loc[combination, 'r2']:.2f}"}
-    row |= {told: plots.mean_and_range(score(combination, model, "r2"), "{:.2f}") for model, told in SHOWN.items()}
+    row |= {told: with_spread(runs_of(combination, model), "r2") for model, told in SHOWN.items()}
     rows.append(row)
 glue("tab-level-table4", plots.table(pd.DataFrame(rows)))
-rows = []
-for combination in COMBINATIONS:
-    rows.append(
-        {"reservoir, satellite, split": label(combination)}
-        | {"RMSE, published (m)": f"{theirs.loc[combination, 'rmse_m']:.2f}"}
-        | {
-            f"{told} (m)": plots.mean_and_range(score(combination, model, "rmse_m"), "{:.2f}")
-            for model, told in SHOWN.items()
-            if model != FOREST
-        }
-        | {"MAE, published (m)": f"{theirs.loc[combination, 'mae_m']:.2f}"}
-        | {"MAE, network (m)": plots.mean_and_range(score(combination, NETWORK, "mae_m"), "{:.2f}")}
-    )
-glue("tab-level-rmse", plots.table(pd.DataFrame(rows)))
+for column, told, key in (("rmse_m", "RMSE", "tab-level-rmse"), ("mae_m", "MAE", "tab-level-mae")):
+    rows = []
+    for combination in COMBINATIONS:
+        row = {"reservoir, satellite, split": label(combination)}
+        row[f"{told}, published (m)"] = f"{theirs.loc[combination, column]:.2f}"
+        for model in (NETWORK, CURVE, SHORE):
+            row[f"{SHOWN[model]} (m)"] = with_spread(runs_of(combination, model), column)
+        rows.append(row)
+    glue(key, plots.table(pd.DataFrame(rows)))
+
+
+def drawn(combination: tuple, model: str) -> np.ndarray:
+    """RMSE on all test dates and on draws of their blocks, mean over the seeds."""
+    return np.mean([scores_of_run(run)["rmse_m"] for _, run in runs_of(combination, model).iterrows()], axis=0)
+
+
+gains = {
+    model: {combination: drawn(combination, NETWORK) - drawn(combination, model) for combination in COMBINATIONS}
+    for model in (CURVE, SHORE, FOREST)
+}
+rows = [
+    {"reservoir, satellite, split": label(combination)}
+    | {f"less {SHOWN[model]} (m)": with_interval(gains[model][combination], "{:+.2f}") for model in gains}
+    for combination in COMBINATIONS
+]
+glue("tab-level-gains", plots.table(pd.DataFrame(rows)))
+
+
+def clear(model: str, *, better: bool) -> int:
+    """Combinations in which the interval of the difference lies on one side of zero."""
+    ends = [np.nanpercentile(values[1:], [2.5, 97.5]) for values in gains[model].values()]
+    return sum(high < 0 if better else low > 0 for low, high in ends)
+
 
 MARKS = {"published": ("D", "#000000"), NETWORK: ("o", "#0072B2"), CURVE: ("^", "#E69F00"), SHORE: ("s", "#009E73")}
 fig, axes = plt.subplots(1, 4, figsize=(7.5, 3.2), sharey=True, sharex=True)
@@ -325,6 +349,14 @@ glue("level_bil_rmse", f"{theirs.loc[('BIL', 'sentinel2', 'chronological'), 'rms
 rank = int((theirs["rmse_m"] < theirs.loc[("BIL", "sentinel2", "chronological"), "rmse_m"]).sum()) + 1
 glue("level_bil_rank", f"{rank}" + {1: "st", 2: "nd", 3: "rd"}.get(rank, "th"), display=False)
 glue("level_combinations", f"{len(COMBINATIONS)}", display=False)
+for name in CALIFORNIA:
+    mean_gain = np.mean([gains[CURVE][c] for c in COMBINATIONS if c[0] == name], axis=0)
+    glue(f"level_gain_{name}", with_interval(mean_gain, "{:+.2f}") + " m", display=False)
+glue("level_dry", ", ".join(f"{shrinks(name):.0%}" for name in CALIFORNIA), display=False)
+for model in (CURVE, SHORE):
+    glue(f"level_beats_{SHOWN[model]}", f"{clear(model, better=True)}", display=False)
+    glue(f"level_loses_{SHOWN[model]}", f"{clear(model, better=False)}", display=False)
+glue("level_block_days", f"{BLOCK_DAYS}", display=False)
 glue("level_curve_better", f"{better[CURVE]}", display=False)
 glue("level_shore_better", f"{better[SHORE]}", display=False)
 glue("level_forest_better", f"{better[FOREST]}", display=False)
@@ -333,7 +365,7 @@ glue("level_untrained", f"{len(untrained)}", display=False)
 print(better, len(untrained), f"{networks['train_r2'].min():.2f}")
 
 # %% [markdown]
-# ````{table} Simulated reservoirs, archived, beside the study's Table 4: R² on test dates, mean and range over the seeds. Curve: area-level curve; shore: shore-level fit; forest: random forest on band statistics.
+# ````{table} Simulated reservoirs, archived, beside the study's Table 4: R² on test dates. In brackets: of several seeds the range; of one seed the 95 % interval from drawing whole blocks of {glue:text}`level_block_days` days. Curve: area-level curve; shore: shore-level fit; forest: random forest on band statistics.
 # :name: tab-level-table4
 # ```{glue:md} tab-level-table4
 # :format: myst
@@ -347,15 +379,29 @@ print(better, len(untrained), f"{networks['train_r2'].min():.2f}")
 # Simulated reservoirs, archived, and the study's values: R² of Table 4, the counterpart of its Fig. 7. 2-R is Sentinel-2 with random sampling, 1-C Sentinel-1 with chronological; dots are seeds, and what is below -0.5 is drawn there.
 # ```
 #
-# ````{table} Simulated reservoirs, archived, beside the study's Table 4: errors on test dates, mean and range over the seeds.
+# ````{table} Simulated reservoirs, archived, beside the study's Table 4: RMSE on test dates, with intervals as above.
 # :name: tab-level-rmse
 # ```{glue:md} tab-level-rmse
 # :format: myst
 # ```
 # ````
 #
+# ````{table} Simulated reservoirs, archived, beside the study's Table 4: MAE on test dates, with intervals as above.
+# :name: tab-level-mae
+# ```{glue:md} tab-level-mae
+# :format: myst
+# ```
+# ````
+#
 # On its own training dates, the lowest R² of a network is {glue:text}`level_train_low`; {glue:text}`level_untrained` runs are not above zero. On test dates, of {glue:text}`level_combinations` combinations the area-level curve has the higher mean R² in {glue:text}`level_curve_better`, the forest in
-# {glue:text}`level_forest_better`, and the shore-level fit in {glue:text}`level_shore_better`.
+# {glue:text}`level_forest_better`, and the shore-level fit in {glue:text}`level_shore_better`. {numref}`tab-level-gains` compares on the same dates. The network's errors are clearly smaller than the curve's in {glue:text}`level_beats_curve` combinations and clearly larger in {glue:text}`level_loses_curve`; against the shore-level fit it is {glue:text}`level_beats_shore` and {glue:text}`level_loses_shore`. Reservoir by reservoir, its RMSE less the curve's is {glue:text}`level_gain_BHC` at Brush Creek, {glue:text}`level_gain_BIL` at Buck Island, {glue:text}`level_gain_GLL` at Gerle Lake and {glue:text}`level_gain_LYS` at Lyons, means of four combinations. The share of the surface that falls dry is {glue:text}`level_dry`, in the same order: the more the area tells, the less a network adds.
+#
+# ````{table} Simulated reservoirs, archived: RMSE of the network less that of simpler models on the same test dates, with the 95 % interval from drawing whole blocks of dates. Below zero the network is better.
+# :name: tab-level-gains
+# ```{glue:md} tab-level-gains
+# :format: myst
+# ```
+# ````
 #
 # {numref}`fig-level-series` shows the levels of the combination that the study calls the best of each reservoir.
 
@@ -496,12 +542,13 @@ print(held.round(2).to_dict())
 
 # %% tags=["hide-input", "remove-output"]
 removed = pd.concat([effects, last_rows("removed")])
+elsewhere = last_rows("elsewhere")
 rows = []
 for (reservoir, sensor, sampling, effect), part in removed.groupby(
     ["reservoir", "sensor", "sampling", "without"], sort=False
 ):
     row = {"reservoir": reservoir, "satellite and split": f"{SATELLITES[sensor]}, {sampling}", "without": effect}
-    pool = ours if reservoir in CALIFORNIA else pd.concat([simple, last_rows("elsewhere")])
+    pool = ours if reservoir in CALIFORNIA else pd.concat([simple, elsewhere])
     for model, told in ((NETWORK, "network"), (CURVE, "curve"), (SHORE, "shore")):
         before = pool[
             (pool["reservoir"] == reservoir)

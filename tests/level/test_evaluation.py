@@ -1,9 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from millpond.level.errors import LevelError
-from millpond.level.evaluation import pooled_scores, with_interval
+from millpond.level.evaluation import pooled_scores, scores_of_run, with_interval, with_spread
 
 
 def test_scores_are_means_over_repetitions():
@@ -41,3 +42,28 @@ def test_a_draw_of_one_level_has_no_r2():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(LevelError, match=r"estimates of shape \(1, 2\) and blocks of shape \(3,\) for 3 levels found"):
         pooled_scores([1, 2, 3], [1, 2], [0, 0, 1])
+
+
+def archived(levels_cm, errors_cm, **more):
+    text = {
+        "days": "0 3 40 41 90",
+        "levels_cm": " ".join(map(str, levels_cm)),
+        "errors_cm": " ".join(map(str, errors_cm)),
+    }
+    return text | more
+
+
+def test_an_archived_run_is_scored_by_blocks_of_its_days():
+    run = archived([100, 200, 300, 400, 500], [0, 0, 50, -50, 0])
+    found = scores_of_run(run)
+    assert found["mae_m"][0] == pytest.approx(0.2)
+    assert found["r2"][0] == pytest.approx(r2_score([1, 2, 3, 4, 5], [1, 2, 3.5, 3.5, 5]))
+    # three blocks, of which one has all the errors: 0 where it isn't drawn, 0.5 m where it is alone
+    assert {0.0, 0.5} <= set(found["mae_m"].round(6))
+
+
+def test_one_seed_has_an_interval_and_several_a_range():
+    one = pd.DataFrame([archived([100, 200, 300, 400, 500], [0, 0, 50, -50, 0], mae_m=0.2)])
+    assert with_spread(one, "mae_m") == "0.20 (0.00 to 0.50)"
+    two = pd.concat([one, one.assign(mae_m=0.4)])
+    assert with_spread(two, "mae_m") == "0.30 (0.20 to 0.40)"

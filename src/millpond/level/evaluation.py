@@ -3,6 +3,8 @@
 import numpy as np
 
 from millpond.level.errors import LevelError
+from millpond.level.estimation import BLOCK_DAYS
+from millpond.plots import mean_and_range
 
 SCORES = ("r2", "rmse_m", "mae_m")
 """The study's equations (1) to (3)."""
@@ -58,3 +60,31 @@ def with_interval(values: np.ndarray, form: str = "{:.2f}") -> str:
     """ "value (low to high)" of an array of `pooled_scores` or of the difference of two, of 95 %."""
     low, high = np.nanpercentile(values[1:], [2.5, 97.5])
     return f"{form.format(values[0])} ({form.format(low)} to {form.format(high)})"
+
+
+def scores_of_run(run) -> dict[str, np.ndarray]:
+    """`pooled_scores` of an archived run, by blocks of `BLOCK_DAYS`.
+
+    Parameters
+    ----------
+    run : mapping
+        A row of an archive of `millpond.level.study`: `days`, `levels_cm` and `errors_cm` of the test dates, as text.
+    """
+    days, levels_cm, errors_cm = (np.array(run[name].split(), float) for name in ("days", "levels_cm", "errors_cm"))
+    return pooled_scores(levels_cm / 100, (levels_cm + errors_cm) / 100, days // BLOCK_DAYS)
+
+
+def with_spread(runs, score: str, form: str = "{:.2f}") -> str:
+    """A score of archived runs: of several seeds their mean and range, of one seed the value and its interval.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Rows of an archive of `millpond.level.study`, one a seed.
+    score : str
+        One of `SCORES`.
+    form : str
+    """
+    if len(runs) == 1:
+        return with_interval(scores_of_run(runs.iloc[0])[score], form)
+    return mean_and_range(runs[score], form)
