@@ -428,7 +428,7 @@ for ax, (reservoir, (sensor, sampling)) in zip(axes, BEST.items(), strict=True):
     other.bar(days / 365, 100 * np.abs(errors) / (levels - levels.min() + 100), width=0.01, color="#D55E00", alpha=0.5)
     other.set(ylim=(0, 200), ylabel="error (%)")
     other.grid(visible=False)
-axes[0].legend(ncols=2, loc="lower left")
+fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
 axes[-1].set_xlabel("years since the first scene")
 glue("fig-level-series", fig)
 plt.close(fig)
