@@ -24,28 +24,34 @@ def offset_of_baseline(baseline: float) -> int:
     return OFFSET_DN if baseline >= FIRST_BASELINE_WITH_OFFSET else 0
 
 
-def stated_offset(tags: Mapping[str, str], path: str | Path, error: type[MillpondError]) -> float | None:
+def stated_offset(tags: Mapping[str, str], path: str | Path, error: type[MillpondError]) -> int | None:
     """Offset in digital numbers that a file's metadata state.
 
     Parameters
     ----------
     tags : mapping
         GDAL metadata. `RADIO_ADD_OFFSET` or `BOA_ADD_OFFSET`, of a band or of all, count most: they also tell if
-        somebody has taken the offset off. They are what is to be *added* to digital numbers, as -1000. Else
-        `PROCESSING_BASELINE` decides.
+        somebody has taken the offset off. They are what is to be *added* to digital numbers, as -1000, and so whole
+        and never above 0. Else `PROCESSING_BASELINE` decides.
     path : path
         Of the file, for the message.
     error : exception type
-        Of the caller's room, raised if what is stated is no number.
+        Of the caller's room, raised if what is stated is no number, or none that can be such an offset.
 
     Returns
     -------
-    float or None
+    int or None
         None if the metadata state nothing.
     """
     added = [name for name in tags if name.startswith(("RADIO_ADD_OFFSET", "BOA_ADD_OFFSET"))]
     if added:
-        return -_number(tags, added[0], "-1000", path, error)
+        number = _number(tags, added[0], "-1000", path, error)
+        if number > 0 or not number.is_integer():
+            raise error(
+                f"{path}: {added[0]}={tags[added[0]]!r} found in the metadata, 0 or a whole number below it such as "
+                "-1000 expected, which is added to digital numbers. Correct it."
+            )
+        return -int(number)
     if "PROCESSING_BASELINE" in tags:
         return offset_of_baseline(_number(tags, "PROCESSING_BASELINE", "04.00", path, error))
     return None

@@ -44,7 +44,7 @@ def test_from_a_folder_of_images_to_levels_with_intervals(reservoir, run, tmp_pa
     told = run("fit", "--scenes", images, "--levels", levels, "--out", "model")
     assert "model: curve on " in told
     assert "left out" in told
-    assert "Out-of-fold, 5 folds of whole months: R2 0.9" in told
+    assert "Out-of-fold, 5 folds of whole blocks of 30 days: R2 0.9" in told
     told = run("predict", "--scenes", images, "--model", "model", "-o", "estimates.csv")
     assert "levels with intervals of 90%" in told
     table = pd.read_csv("estimates.csv", parse_dates=["date"], index_col="date", keep_default_na=False, na_values=[""])

@@ -38,7 +38,7 @@ def test_levels_of_new_dates_lie_in_their_intervals_about_as_often_as_asked(scen
     assert curve.scores["r2"] > 0.6
 
 
-def test_each_estimate_out_of_fold_is_by_a_model_that_has_not_seen_its_month(scenes, curve):
+def test_each_estimate_out_of_fold_is_by_a_model_that_has_not_seen_its_30_days(scenes, curve):
     known = curve.training
     blocks = (known.index - known.index.min()).days // 30
     assert all(known["fold"].to_numpy()[blocks == block].std() == 0 for block in set(blocks))
@@ -163,14 +163,19 @@ def test_a_saved_network_estimates_the_same(scenes, tmp_path):
             {"model": "oracle"},
             40,
             None,
-            "model 'oracle' found, one of curve, shore, network expected",
+            r"model 'oracle' found, one of curve, shore, network expected\. Choose one \(model, --model\)",
         ),
-        ({"attention": "channel"}, 40, None, "attention 'channel' of a curve found, channel, channel-spatial of a"),
+        (
+            {"attention": "channel"},
+            40,
+            None,
+            r"attention 'channel' of a curve found, channel, channel-spatial of a .*Choose another \(attention, --",
+        ),
         ({}, 14, None, "14 usable scenes with a level found, 15 or more expected"),
         ({}, 20, 5.0, "constant or missing levels found"),
         ({}, 20, np.nan, "constant or missing levels found"),
-        ({"n_folds": 2}, 40, None, "2 folds of .* months with scenes found, 3 folds or more"),
-        ({"n_folds": 90}, 40, None, "90 folds of"),
+        ({"n_folds": 2}, 40, None, "2 folds of .* blocks of 30 days with scenes found, 3 folds or more"),
+        ({"n_folds": 90}, 40, None, r"90 folds of .* Choose another number \(n_folds, --folds\), or add dates"),
     ],
 )
 def test_scenes_that_cannot_be_fitted_are_refused(scenes, options, rows, level_m, message):

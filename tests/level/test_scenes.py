@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
-from shapely import Polygon, box
+from shapely import Point, Polygon, box
 
 from millpond import datasets
 from millpond.level.errors import LevelError
@@ -266,6 +266,28 @@ def test_an_offset_that_nobody_states_is_warned_of_if_pixels_show_it(tmp_path):
     read(400, {})  # haze; warnings are errors here
 
 
+@pytest.mark.parametrize("max_cloud", [0.1, 1.0, None])
+@pytest.mark.parametrize("cloudy", [0.0, 1.0])
+def test_pixels_without_data_do_not_hide_an_offset(tmp_path, max_cloud, cloudy):
+    for day, more in ((24, 0), (25, 1000), (26, 1000)):
+        dn = scene(water_cols=day, cloudy=cloudy if max_cloud == 1 else 0.0)
+        dn[:2] += np.uint16(more)
+        dn[:2, 3, 40] = 0  # one pixel of 2,400
+        write(tmp_path / "s2" / f"S2_202201{day}.tif", dn)
+    with pytest.warns(UserWarning, match="the darkest digital numbers are 1000 higher"):
+        assert len(read_scenes(tmp_path, "s2", gauge=None, max_cloud=max_cloud)) == 3
+
+
+def test_the_darkest_pixel_is_looked_for_beside_clouds_and_their_shadows(tmp_path):
+    for day, more in ((24, 0), (25, 1000), (26, 1000)):
+        dn = scene(water_cols=day)
+        dn[:2] += np.uint16(more)
+        dn[:2, 3, 40], dn[2, 3, 40] = 10, 90
+        write(tmp_path / "s2" / f"S2_202201{day}.tif", dn)
+    with pytest.warns(UserWarning, match="the darkest digital numbers are 1000 higher"):
+        read_scenes(tmp_path, "s2", gauge=None)
+
+
 def test_the_edge_of_a_swath_is_no_data_and_dark_water_is(reservoir):
     edge, dark, few = scene(water_cols=21), scene(water_cols=22), scene(water_cols=24)
     edge[:2, :5, :6] = 0  # 30 of 2,400 pixels
@@ -280,6 +302,27 @@ def test_the_edge_of_a_swath_is_no_data_and_dark_water_is(reservoir):
     assert len(read_scenes(reservoir, max_cloud=None).dropped) == 2
 
 
+@pytest.mark.parametrize(
+    ("dtype", "nodata"), [(np.uint16, 0), (np.uint16, 65535), (np.float32, -9999), (np.float32, None)]
+)
+@pytest.mark.parametrize("offset_dn", [0, 1000])
+def test_few_pixels_without_data_are_borne_whatever_marks_them(reservoir, dtype, nodata, offset_dn):
+    for day, n_empty in ((1, 24), (2, 25)):  # of 2,400
+        dn = scene(water_cols=20 + day).astype(dtype)
+        dn[:2] = (dn[:2] + dtype(offset_dn)) if dtype == np.uint16 else dn[:2] / 10_000
+        dn[slice(0, 2) if nodata == 0 else 1].reshape(-1, ROWS * COLS)[:, :n_empty] = (
+            np.nan if nodata is None else nodata
+        )
+        tags = {"BOA_ADD_OFFSET": str(-offset_dn)}
+        write(reservoir / "sentinel2_l2a" / f"S2_2018070{day}.tif", dn, nodata=nodata, tags=tags)
+    scenes = read_scenes(reservoir)
+    assert scenes.dropped.set_index("date").loc["2018-07-02", "reason"] == "pixels without data"
+    assert scenes.dates.day.tolist()[:2] == [1, 4]
+    assert scenes.cloudy[0].ravel().nonzero()[0].tolist() == list(range(24))
+    assert (scenes.images[0].reshape(2, -1)[:, :24] == 0).all()
+    assert scenes.images[0, :, 0, 24:].min() > 0
+
+
 def test_images_are_cut_to_an_area_and_its_margin(reservoir):
     corner = TRANSFORM @ (20, 18)
     outline = gpd.GeoDataFrame(geometry=[box(corner[0], corner[1] - 40, corner[0] + 60, corner[1])], crs=32630)
@@ -292,6 +335,21 @@ def test_images_are_cut_to_an_area_and_its_margin(reservoir):
     write(reservoir / "occurrence.tif", occurrence, ("occurrence",))
     cut = read_scenes(reservoir, area=reservoir / "occurrence.tif")
     np.testing.assert_array_equal(cut.images, whole.images[:, :, 8:32, 10:36])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "unknown", "nodata"),
+    [(np.uint8, 255, 255), (np.uint8, 255, None), (np.int16, 101, None), (np.uint8, 99, 99), (np.float32, 0.5, 0.5)],
+)
+def test_what_water_occurrence_does_not_know_is_no_area(reservoir, dtype, unknown, nodata):
+    occurrence = np.full((1, ROWS, COLS), unknown, dtype)
+    occurrence[0, 10:30, 15:40] = 0
+    occurrence[0, 18:22, 20:26] = 1
+    occurrence[0, 19, 22] = 100
+    write(reservoir / "occurrence.tif", occurrence, ("occurrence",), nodata=nodata)
+    cut = read_scenes(reservoir, area=reservoir / "occurrence.tif")
+    assert cut.images.shape[2:] == (4 + 20, 6 + 20)
+    assert cut.place == ("EPSG:32630", *(TRANSFORM @ (10, 8)))
 
 
 def test_radar_is_read_in_decibels(reservoir):
@@ -338,6 +396,11 @@ def test_where_no_day_has_a_level_there_may_be_no_scenes(reservoir, levels, reas
 
 def broken(reservoir):
     (reservoir / "sentinel2_l2a" / "S2_20180702.tif").write_bytes(b"no tile")
+
+
+def shapefile_without_prj(reservoir):
+    gpd.GeoDataFrame(geometry=[box(0, 0, 1, 1)], crs=32630).to_file(reservoir / "area.shp")
+    (reservoir / "area.prj").unlink()
 
 
 BAD = {
@@ -388,6 +451,18 @@ BAD = {
         LevelError,
         "EPSG:2229 found, projected coordinates in metres expected. Reproject it",
     ),
+    "rotated": (
+        lambda r: write(r / "sentinel2_l2a" / "S2_20180701.tif", scene(), transform=TRANSFORM @ TRANSFORM.rotation(90)),
+        {},
+        LevelError,
+        r"S2_20180701\.tif: a rotated or sheared grid found \(.*\), rows from west to east .* expected\. Resample it",
+    ),
+    "sheared": (
+        lambda r: write(r / "sentinel2_l2a" / "S2_20180701.tif", scene(), transform=TRANSFORM @ TRANSFORM.shear(1, 0)),
+        {},
+        LevelError,
+        r"S2_20180701\.tif: a rotated or sheared grid found",
+    ),
     "linear power": (
         lambda r: write(r / "radar" / "S1_20180701.tif", np.full((2, ROWS, COLS), 0.03, np.float32), ("VV", "VH")),
         {"sensor": "radar", "bands": ("VV", "VH")},
@@ -412,6 +487,12 @@ BAD = {
         LevelError,
         r"S2_20180702\.tif: BOA_ADD_OFFSET='unknown' found in the metadata, a number such as -1000 expected",
     ),
+    "offset of the wrong sign": (
+        lambda r: write(r / "sentinel2_l2a" / "S2_20180702.tif", scene(), tags={"BOA_ADD_OFFSET": "1000"}),
+        {},
+        LevelError,
+        r"S2_20180702\.tif: BOA_ADD_OFFSET='1000' found in the metadata, 0 or a whole number below it such as -1000",
+    ),
     "unreadable": (broken, {}, RasterError, r"S2_20180702\.tif: no raster found"),
     "all cloudy": (
         lambda r: [write(f, scene(cloudy=1.0)) for f in (r / "sentinel2_l2a").glob("*.tif")],
@@ -429,7 +510,39 @@ BAD = {
         lambda r: gpd.GeoDataFrame(geometry=[box(0, 0, 1, 1)], crs=32630).to_file(r / "area.gpkg"),
         {"area": "area.gpkg"},
         LevelError,
+        r"area\.gpkg: no overlap with the images found, the reservoir in them expected\. Check its place",
+    ),
+    "area on another hemisphere": (
+        lambda r: gpd.GeoDataFrame(geometry=[box(150, -40, 151, -39)], crs=4326).to_file(r / "area.gpkg"),
+        {"area": "area.gpkg"},
+        LevelError,
         r"area\.gpkg: no overlap with the images found",
+    ),
+    "area beyond the earth": (
+        lambda r: gpd.GeoDataFrame(geometry=[box(632_000, 4_742_000, 633_000, 4_743_000)], crs=4326).to_file(
+            r / "area.gpkg"
+        ),
+        {"area": "area.gpkg"},
+        LevelError,
+        r"area\.gpkg: no polygon found \(coordinates that aren't in its reference system\)",
+    ),
+    "area without coordinates": (
+        lambda r: (r / "area.csv").write_text("x,y\n1,2\n"),
+        {"area": "area.csv"},
+        LevelError,
+        r"area\.csv: no polygon found \(a table without geometry\), a GeoPackage .* Check the path, or draw",
+    ),
+    "area without a reference system": (
+        shapefile_without_prj,
+        {"area": "area.shp"},
+        LevelError,
+        r"area\.shp: no polygon found \(no coordinate reference system\)",
+    ),
+    "a point": (
+        lambda r: gpd.GeoDataFrame(geometry=[Point(632_100, 4_742_900)], crs=32630).to_file(r / "area.gpkg"),
+        {"area": "area.gpkg"},
+        LevelError,
+        r"area\.gpkg: no polygon found \(nothing with an area\)",
     ),
     "no polygon": (
         lambda r: (r / "area.gpkg").write_text("nothing"),
@@ -441,7 +554,7 @@ BAD = {
         lambda r: write(r / "dry.tif", np.zeros((1, ROWS, COLS), np.uint8), ("occurrence",)),
         {"area": "dry.tif"},
         LevelError,
-        r"dry\.tif: no water in the images' area found",
+        r"dry\.tif: no water in the images' area found, occurrence above 0 and up to 100 % expected\. Check the place",
     ),
 }
 
@@ -478,3 +591,10 @@ def test_a_spoiled_image_of_itoiz_is_refused_alone_by_what_the_others_saw(tmp_pa
     others = read_scenes(tmp_path, "others", gauge=datasets.path("itoiz") / "levels.csv")
     one = read_scenes(tmp_path, "one", gauge=None, may_be_empty=True, wet_share=others.wet_share)
     assert one.dropped["reason"].tolist() == ([] if reason is None else [reason])
+
+
+def test_an_error_of_ours_in_reading_an_area_is_not_blamed_on_the_file(reservoir, monkeypatch):
+    gpd.GeoDataFrame(geometry=[box(632_000, 4_742_700, 632_300, 4_743_000)], crs=32630).to_file(reservoir / "area.gpkg")
+    monkeypatch.setattr("millpond.level.grid.geometry_mask", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        read_scenes(reservoir, area=reservoir / "area.gpkg")

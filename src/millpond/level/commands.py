@@ -10,7 +10,8 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 Scenes = Annotated[Path, typer.Option(help="Folder with a GeoTIFF a date, whose name holds the date.")]
 Model = Annotated[Path, typer.Option(help="Folder written by `fit`.")]
 Area = Annotated[
-    Path | None, typer.Option(help="Polygon of the reservoir, or raster of water occurrence; images are cut to it.")
+    Path | None,
+    typer.Option(help="Polygon of the reservoir, or GeoTIFF of water occurrence in percent; images are cut to it."),
 ]
 MaxCloud = Annotated[float, typer.Option(min=0, max=1, help="Largest cloudy share of the water and its shores.")]
 NoMask = Annotated[bool, typer.Option("--no-mask", help="The images have no band that tells clouds: take all.")]
@@ -41,12 +42,14 @@ def fit(
     no_mask: NoMask = False,
     tolerance_days: Annotated[int, typer.Option(min=0, help="A day without a level takes one so near.")] = 0,
     coarser: Coarser = 1,
-    folds: Annotated[int, typer.Option(min=3, help="Parts of whole months, each of which is held out once.")] = 5,
+    folds: Annotated[
+        int, typer.Option(min=3, help="Parts of whole blocks of 30 days, each of which is held out once.")
+    ] = 5,
     epochs: Annotated[int, typer.Option(min=1, help="Of the network.")] = 40,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
-    """Fit a model to scenes with levels, and tell how good it is on months that it hasn't seen."""
-    from millpond.level.estimation import MODELS, NETWORK, check_folder, fit_level_model
+    """Fit a model to scenes with levels, and tell how good it is on blocks of 30 days that it hasn't seen."""
+    from millpond.level.estimation import BLOCK_DAYS, MODELS, NETWORK, check_folder, fit_level_model
     from millpond.level.scenes import read_scenes
 
     if model not in MODELS:
@@ -70,8 +73,9 @@ def fit(
     typer.echo(f"{out}: {model} on {len(found)} scenes, {_dropped(found.dropped)}")
     scores = fitted.scores
     typer.echo(
-        f"Out-of-fold, {folds} folds of whole months: R2 {scores['r2']:.3f}, RMSE {scores['rmse_m']:.2f} m, MAE "
-        f"{scores['mae_m']:.2f} m; levels from {found.level_m.min():.2f} to {found.level_m.max():.2f} m"
+        f"Out-of-fold, {folds} folds of whole blocks of {BLOCK_DAYS} days: R2 {scores['r2']:.3f}, RMSE "
+        f"{scores['rmse_m']:.2f} m, MAE {scores['mae_m']:.2f} m; levels from {found.level_m.min():.2f} to "
+        f"{found.level_m.max():.2f} m"
     )
 
 

@@ -1,9 +1,10 @@
 """Water levels for one's own reservoir: a model that can be kept in a folder, and says how sure it is or why it won't.
 
-Dates are dealt into folds of whole months, since neighbouring days look alike, and a model is fitted without each fold.
-The estimate is the median of what they say, each counted by its held-out dates; intervals are those of CV+
-(`millpond.conformal`) on the level. What CV+ guarantees needs folds that are dealt at random. Folds of months are more
-honest about new months and have no guarantee: look at the out-of-fold scores, and at later levels as they come.
+Dates are dealt into folds of whole blocks of 30 days (`BLOCK_DAYS`), since neighbouring days look alike, and a model is
+fitted without each fold. The estimate is the median of what they say, each counted by its held-out dates; intervals are
+those of CV+ (`millpond.conformal`) on the level. What CV+ guarantees needs folds that are dealt at random. Folds of
+blocks are more honest about new ones and have no guarantee: look at the out-of-fold scores, and at later levels as they
+come.
 """
 
 import json
@@ -42,6 +43,7 @@ COVERAGE = 0.9
 """Share of dates whose interval should hold the level, where none is stated."""
 
 BLOCK_DAYS = 30
+"""Length of the blocks, counted from the first date: about a month, but none of the calendar's."""
 
 BEYOND_RANGE = 0.1
 """Share of the range of a band's means in the training by which a new image may lie outside of it."""
@@ -286,7 +288,7 @@ def fit_level_model(
     model : str
         One of `MODELS`.
     n_folds : int
-        3 or more, of whole blocks of `BLOCK_DAYS`.
+        3 or more, of whole blocks of `BLOCK_DAYS` from the first date on.
     attention : str, optional
         Of the network.
     random_state : int
@@ -296,13 +298,16 @@ def fit_level_model(
     Raises
     ------
     LevelError
-        If there is no such model, or scenes or months are too few, or levels constant or missing.
+        If there is no such model, or scenes or blocks are too few, or levels constant or missing.
     """
     if model not in MODELS:
-        raise LevelError(f"model {model!r} found, one of {', '.join(MODELS)} expected.")
+        raise LevelError(f"model {model!r} found, one of {', '.join(MODELS)} expected. Choose one (model, --model).")
     if attention not in (ATTENTIONS if model == NETWORK else (None,)):
         known = ", ".join(name for name in ATTENTIONS if name)
-        raise LevelError(f"attention {attention!r} of a {model} found, {known} of a network, or none, expected.")
+        raise LevelError(
+            f"attention {attention!r} of a {model} found, {known} of a network, or none, expected. Choose another "
+            "(attention, --attention), or the network (model, --model)."
+        )
     if len(scenes) < SMALLEST_SCENES:
         raise LevelError(
             f"{len(scenes)} usable scenes with a level found, {SMALLEST_SCENES} or more expected. Add dates."
@@ -312,8 +317,8 @@ def fit_level_model(
     blocks = (scenes.dates - scenes.dates.min()).days // BLOCK_DAYS
     if not 3 <= n_folds <= blocks.nunique():
         raise LevelError(
-            f"{n_folds} folds of {blocks.nunique()} months with scenes found, 3 folds or more and a month or more for "
-            "each expected."
+            f"{n_folds} folds of {blocks.nunique()} blocks of {BLOCK_DAYS} days with scenes found, 3 folds or more and "
+            "a block or more for each expected. Choose another number (n_folds, --folds), or add dates."
         )
     if model == NETWORK:
         unfitted = LevelRegressor(attention, random_state=random_state, **settings)

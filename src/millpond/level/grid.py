@@ -5,6 +5,9 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import rasterio
+from pyogrio.errors import DataLayerError, DataSourceError
+from pyproj.exceptions import ProjError
 from rasterio.features import geometry_mask
 from rasterio.windows import Window
 from scipy import ndimage
@@ -14,6 +17,11 @@ from millpond.raster import Raster, read_onto
 
 MARGIN_M = 100.0
 """Land that is kept around the area of interest."""
+
+LARGEST_OCCURRENCE = 100
+"""Percent. What a raster of water occurrence has above isn't water: the JRC writes 255 where it knows nothing."""
+
+_LARGEST_SHEAR = 1e-6  # of a pixel, a pixel: less than a hundredth over a tile of Sentinel-2 in 10 m is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +42,8 @@ class Grid:
         Raises
         ------
         LevelError
-            If coordinates aren't in metres, or the area can't be read or lies elsewhere.
+            If coordinates aren't in metres, rows and columns don't run along them, or the area can't be read or lies
+            elsewhere.
         """
         return cls(raster.paths[0], raster.shape, raster.transform, raster.crs, *_window(raster, area))
 
@@ -70,24 +79,63 @@ def _window(raster: Raster, area: str | Path | None) -> tuple[Window, np.ndarray
         raise LevelError(
             f"{raster.paths[0]}: {raster.crs} found, projected coordinates in metres expected. Reproject it."
         )
+    grid = raster.transform
+    if max(abs(grid.b), abs(grid.d)) > _LARGEST_SHEAR * max(abs(grid.a), abs(grid.e)):
+        raise LevelError(
+            f"{raster.paths[0]}: a rotated or sheared grid found ({', '.join(f'{n:g}' for n in grid[:6])}), rows from "
+            "west to east and columns from north to south expected. Resample it to such a grid (gdalwarp does)."
+        )
     if area is None:
         return Window(0, 0, cols, rows), np.ones(raster.shape, bool)
-    if Path(area).suffix.lower() in (".tif", ".tiff"):
-        inside = read_onto(area, raster) > 0
-        if not inside.any():
-            raise LevelError(f"{area}: no water in the images' area found, values above 0 expected. Check the place.")
-    else:
-        try:
-            outline = gpd.read_file(area).to_crs(raster.crs).union_all()
-            inside = geometry_mask([outline], raster.shape, raster.transform, all_touched=True, invert=True)
-        except Exception as error:  # pyogrio's errors are of several kinds
-            raise LevelError(f"{area}: no polygon found ({error}), a GeoPackage or GeoJSON expected.") from None
-        if not inside.any():
-            raise LevelError(f"{area}: no overlap with the images found, the reservoir in them expected.")
-    pixel_m = abs(raster.transform.e), abs(raster.transform.a)
+    inside = (_often_wet if Path(area).suffix.lower() in (".tif", ".tiff") else _in_polygon)(area, raster)
+    pixel_m = abs(grid.e), abs(grid.a)
     down, across = (round(MARGIN_M / size) for size in pixel_m)
     wet_rows, wet_cols = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     top, bottom = max(0, wet_rows[0] - down), min(rows, wet_rows[-1] + 1 + down)
     left, right = max(0, wet_cols[0] - across), min(cols, wet_cols[-1] + 1 + across)
     window = Window(int(left), int(top), int(right - left), int(bottom - top))
     return window, with_margin(inside[top:bottom, left:right], pixel_m)
+
+
+def _often_wet(area: str | Path, raster: Raster) -> np.ndarray:
+    """(rows, cols) bool: where a raster of water occurrence has any."""
+    occurrence = read_onto(area, raster)
+    with rasterio.open(area) as file:
+        nodata = file.nodata
+    inside = (occurrence > 0) & (occurrence <= LARGEST_OCCURRENCE)
+    if nodata is not None:
+        inside &= occurrence != nodata
+    if not inside.any():
+        raise LevelError(
+            f"{area}: no water in the images' area found, occurrence above 0 and up to {LARGEST_OCCURRENCE} % "
+            "expected. Check the place, or write 1 where there is water."
+        )
+    return inside
+
+
+def _in_polygon(area: str | Path, raster: Raster) -> np.ndarray:
+    """(rows, cols) bool: what polygons touch."""
+    try:
+        outlines = gpd.read_file(area)
+        if not isinstance(outlines, gpd.GeoDataFrame):
+            raise DataLayerError("a table without geometry")
+        if outlines.crs is None:
+            raise DataLayerError("no coordinate reference system")
+        outlines = outlines.to_crs(raster.crs)
+        if np.isinf(outlines.total_bounds).any():
+            raise DataLayerError("coordinates that aren't in its reference system")
+        outline = outlines.make_valid().union_all()
+        if outline.area == 0:
+            raise DataLayerError("nothing with an area")
+    except (DataSourceError, DataLayerError, ProjError) as error:
+        raise LevelError(
+            f"{area}: no polygon found ({error}), a GeoPackage or GeoJSON with the reservoir's outline expected. Check "
+            "the path, or draw and save it anew."
+        ) from None
+    inside = geometry_mask([outline], raster.shape, raster.transform, all_touched=True, invert=True)
+    if not inside.any():
+        raise LevelError(
+            f"{area}: no overlap with the images found, the reservoir in them expected. Check its place and its "
+            "coordinate reference system, or take the images of this reservoir."
+        )
+    return inside

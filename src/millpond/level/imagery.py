@@ -32,8 +32,10 @@ MASKS = {
 """Bands that tell clouds, the best first, and what is cloudy by them."""
 
 LARGEST_EMPTY = 0.01
-"""Share of an image that may have digital number 0 in all bands, or no backscatter: some shadows have none, the edge
-of a swath is larger."""
+"""Share of an image that may be without data, since some shadows are; the edge of a swath is larger.
+
+A pixel is, if a band that is read has the file's no-data value or no finite number there; or if it is 0 in all bands of
+digital numbers, whether that is the file's no-data value or not."""
 
 REFLECTANCE_PER_DN = 1e-4
 """Of Sentinel-2."""
@@ -51,8 +53,10 @@ class Image:
     path : Path
     level_m : float
     values : (n_bands, rows, cols) float32 array
-        NaN where there are no data.
+        Of pixels without data, up to `LARGEST_EMPTY`, reflectance is 0 and backscatter the band's median. If there are
+        more, they are NaN.
     cloudy : (rows, cols) bool array
+        By the mask, or without data.
     offset_told : bool
         Whether the file says how to get reflectance.
     empty_qa60 : bool
@@ -110,16 +114,16 @@ def read_image(
         cloudy = MASKS[mask](np.nan_to_num(values[mask]))
     empty_qa60 = mask == QA60 and not values[QA60].any()
     digital = stored.dtype.kind in "iu"
-    image = stored.astype(np.float32)
     if digital:  # a single band may well be 0, over dark water, where somebody has taken the offset off
-        empty = np.all([values[name] == 0 for name in values if name not in MASKS], axis=0)
-        cloudy |= empty
-        if empty.mean() > LARGEST_EMPTY:
-            image[:, empty] = np.nan
-    if raster.nodata is not None and not (digital and raster.nodata == 0):
-        image[stored == raster.nodata] = np.nan
+        image, empty = _without_nodata(stored, None if raster.nodata == 0 else raster.nodata)
+        empty |= np.all([values[name] == 0 for name in values if name not in MASKS], axis=0)
+    else:
+        image, empty = _without_nodata(stored, raster.nodata)
+    image[:, empty] = np.nan
     image, told = _reflectance(raster, bands, image, digital)
-    return Image(*about, image, cloudy, told, empty_qa60)
+    if empty.mean() <= LARGEST_EMPTY:
+        image[:, empty] = 0
+    return Image(*about, image, cloudy | empty, told, empty_qa60)
 
 
 def is_radar(bands: Sequence[str]) -> bool:
@@ -127,12 +131,17 @@ def is_radar(bands: Sequence[str]) -> bool:
     return set(bands) <= {"VV", "VH"}
 
 
+def _without_nodata(stored: np.ndarray, nodata: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Values with NaN for a no-data value, and which pixels lack one of a band."""
+    image = stored.astype(np.float32)
+    if nodata is not None:
+        image[stored == nodata] = np.nan
+    return image, ~np.isfinite(image).all(axis=0)
+
+
 def _backscatter(raster: Raster, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Backscatter in dB, with the bands' medians where few pixels have none, and which those are."""
-    image = stored.astype(np.float32)
-    if raster.nodata is not None:
-        image[stored == raster.nodata] = np.nan
-    empty = ~np.isfinite(image).all(axis=0)
+    image, empty = _without_nodata(stored, raster.nodata)
     if empty.mean() > LARGEST_EMPTY:
         return image, empty
     medians = np.median(image[:, ~empty], axis=1)

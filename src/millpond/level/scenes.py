@@ -129,8 +129,7 @@ def read_scenes(
         Name of that folder.
     bands : sequence of str
         By their names in the files. VV and VH are backscatter in dB, all others reflectance: as it is, if the file
-        holds floating-point numbers or states a scale, or else as digital numbers (see Notes). Backscatter may be
-        missing at up to `LARGEST_EMPTY` of the pixels, as in the radar's shadow; they take the band's median.
+        holds floating-point numbers or states a scale, or else as digital numbers (see Notes).
     gauge : path or None
         Record of levels as `millpond.level.read_gauge` reads it, relative to `folder` unless absolute. None reads the
         images alone; their levels are NaN.
@@ -141,9 +140,10 @@ def read_scenes(
         or B03 and B08, of the image. None takes every image, and needs none of these bands. Of no meaning for
         Sentinel-1.
     area : path, optional
-        Polygon of the reservoir, or a raster of water occurrence whose values above 0 are its area (as that of the
-        JRC's Global Surface Water); images are cut to the rectangle that holds it and `MARGIN_M` around. What lies in
-        the rectangle beside it is kept, since models see rectangles. By default images stay whole.
+        Polygon of the reservoir, or a GeoTIFF of water occurrence in percent (as that of the JRC's Global Surface
+        Water) whose values above 0 and up to 100 are its area, but not its no-data value; images are cut to the
+        rectangle that holds it and `MARGIN_M` around. What lies in the rectangle beside it is kept, since models see
+        rectangles. By default images stay whole.
     tolerance_days : int
         A day without a level takes the nearest one this many days before or after.
     unit : "m" or "ft", optional
@@ -175,7 +175,7 @@ def read_scenes(
     ------
     LevelError
         If there are no images, or none can be used and `may_be_empty` is False; if a band is missing, grids differ (be
-        it from `wet_share`) or aren't in metres, or numbers are no reflectance, or no backscatter in dB.
+        it from `wet_share`), aren't in metres or are rotated, or numbers are no reflectance, or no backscatter in dB.
     RasterError
         If a file can't be read.
 
@@ -183,7 +183,12 @@ def read_scenes(
     -----
     Reflectance is (digital number + offset) / 10,000. The offset is the one that the file's metadata state, as
     `BOA_ADD_OFFSET` or `RADIO_ADD_OFFSET`, or else by `PROCESSING_BASELINE` -1,000 since 04.00; or else 0, since many
-    sources have taken it off. Digital numbers of 0 in all bands are no data, whether the file says so or not.
+    sources have taken it off.
+
+    A pixel is without data if a band that is read has the file's no-data value or no finite number there, or if digital
+    numbers are 0 in all bands, whether the file says so or not. Up to `LARGEST_EMPTY` of an image may be, as in deep
+    shadow: these pixels count as cloudy, their reflectance is 0, their backscatter the band's median. An image with
+    more is dropped.
     """
     folder = Path(folder)
     masked = max_cloud is not None and not is_radar(bands)

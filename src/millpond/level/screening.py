@@ -73,7 +73,7 @@ def misplaced(images: list[Image], bands: Sequence[str], wet_share: np.ndarray |
 def warn_of_offset(folder: Path, images: list[Image]) -> None:
     """The darkest pixels tell whether ESA's offset is still in."""
     first = pd.Timestamp(FIRST_DATE_WITH_OFFSET)
-    darkest = [(image.date, image.values.min() / REFLECTANCE_PER_DN) for image in images if not image.offset_told]
+    darkest = [(image.date, _darkest(image) / REFLECTANCE_PER_DN) for image in images if not image.offset_told]
     before, since = ([dn for date, dn in darkest if (date >= first) == later] for later in (False, True))
     if before and since and (rise := np.median(since) - np.median(before)) > OFFSET_DN / 2:
         warnings.warn(
@@ -82,6 +82,14 @@ def warn_of_offset(folder: Path, images: list[Image]) -> None:
             "Subtract it, or write BOA_ADD_OFFSET=-1000 into their metadata.",
             stacklevel=3,
         )
+
+
+def _darkest(image: Image) -> float:
+    """Lowest value of pixels that tell something; where all are cloudy, of those that have data (others are 0)."""
+    told = ~image.cloudy
+    if not told.any():
+        told = image.values.any(axis=0)
+    return float(image.values[:, told].min()) if told.any() else 0.0
 
 
 def warn_of_empty_qa60(folder: Path, images: list[Image]) -> None:
