@@ -199,7 +199,7 @@ repeats = runs["seed"].nunique()
 
 
 def scores_of(part: pd.DataFrame) -> dict[str, np.ndarray]:
-    """On all dates, and on draws of whole months."""
+    """On all dates, and on draws of whole blocks of 30 days."""
     wide = part.pivot(index="seed", columns="date", values="estimate_m")
     days = pd.to_datetime(wide.columns)
     level_m = part.groupby("date")["level_m"].first()[wide.columns]
@@ -382,7 +382,7 @@ glue("tab-itoiz-told", plots.table(told))
 # ```
 # ````
 #
-# An interval takes its width from all held-out errors, and those at low water and in haze are large ({numref}`tab-itoiz-told`). With folds dealt at random, CV+ guarantees about 80 % where 90 % is asked for, and usually gives 90 %; with whole months held out nothing is guaranteed.
+# An interval takes its width from all held-out errors, and those at low water and in haze are large ({numref}`tab-itoiz-told`). With folds dealt at random, CV+ guarantees about 80 % where 90 % is asked for, and usually gives 90 %; with whole blocks of 30 days held out nothing is guaranteed.
 #
 # ## Your own reservoir
 #
