@@ -82,8 +82,8 @@ print(off < 1e-6, sizes)
 # %% tags=["hide-input", "remove-output"]
 STEPS = [
     ("image\n3 bands", "#DDDDDD"),
-    ("CAM\na weight a band", "#88CCEE"),
-    ("spatial\na weight a pixel", "#88CCEE"),
+    ("CAM\na weight\na band", "#88CCEE"),
+    ("spatial\na weight\na pixel", "#88CCEE"),
     ("7 x 7, 64\nevery 2nd", "#DDCC77"),
     ("3 blocks\n64 maps", "#DDCC77"),
     ("4 blocks\n128", "#DDCC77"),
@@ -183,6 +183,7 @@ pairs = len(wide)
 gain, low, high, p = change(CAM, "r2")
 glue("attention_r2_published", f"{claims['4.4', 'R2 increase with CAM']:g} %", display=False)
 glue("attention_block_days", f"{BLOCK_DAYS}", display=False)
+glue("attention_smallest_p", f"{2 * 0.5**pairs:.2g}", display=False)
 glue("attention_pairs", f"{pairs}", display=False)
 glue("attention_gain", f"{gain:+.3f} ({low:+.3f} to {high:+.3f})", display=False)
 glue(
@@ -215,13 +216,13 @@ print(pairs, f"{gain:+.3f} {csam[0]:+.3f}")
 # ```
 # ````
 #
-# Over {glue:text}`attention_pairs` pairs, CAM changes R² by {glue:text}`attention_gain`: {glue:text}`attention_verdict` ({numref}`tab-attention-changes`). CSAM changes it by {glue:text}`attention_gain_csam`. The study compares averages, without pairs or intervals; its percentages may be means of ratios, ours are ratios of means.
+# Over {glue:text}`attention_pairs` pairs, CAM changes R² by {glue:text}`attention_gain`: {glue:text}`attention_verdict` ({numref}`tab-attention-changes`). CSAM changes it by {glue:text}`attention_gain_csam`. With so many pairs the smallest p that the signed-rank test can give is {glue:text}`attention_smallest_p`. The study compares averages, without pairs or intervals; its percentages may be means of ratios, ours are ratios of means.
 #
 # {numref}`fig-attention-scatter` has estimates and true levels, and {numref}`tab-attention-days` the days on which a network is off by more than a metre.
 
 # %% tags=["hide-input", "remove-output"]
 fig, axes = plt.subplots(4, 3, figsize=(7.5, 9))
-for row, reservoir in zip(axes, CALIFORNIA, strict=True):
+for place, (row, reservoir) in enumerate(zip(axes, CALIFORNIA, strict=True)):
     for ax, name in zip(row, (NETWORK, CAM, CSAM), strict=True):
         part = ours[(ours["reservoir"] == reservoir) & (ours["model"] == name)]
         for _, run in part.iterrows():
@@ -229,10 +230,11 @@ for row, reservoir in zip(axes, CALIFORNIA, strict=True):
             ax.plot(levels, levels + errors, ".", ms=3, alpha=0.5, color=COLORS[reservoir])
         ends = [levels.min(), levels.max()]
         ax.plot(ends, ends, color="black", lw=0.8)
-        if row is axes[0]:
+        if place == 0:
             ax.set_title({NETWORK: "(a) without", CAM: "(b) CAM", CSAM: "(c) CSAM"}[name])
-        if row is axes[-1]:
+        if place == len(axes) - 1:
             ax.set_xlabel("true level (m)")
+        ax.locator_params(nbins=4)
         ax.ticklabel_format(useOffset=False)
         ax.tick_params(labelsize=7)
     row[0].set_ylabel(f"{reservoir}: estimate (m)")

@@ -494,7 +494,7 @@ print(f"{leak.mean():+.2f} {later.mean():+.2f} {curve_leak.mean():+.2f}")
 # ````
 #
 # Holding out whole blocks of 30 days costs the network {glue:text}`level_leak` of RMSE, and the curve {glue:text}`level_leak_curve`; testing on later years costs the network {glue:text}`level_later` ({numref}`tab-level-leak`). Part of that is memory of neighbours, part is levels and seasons that the training lacks. How large it is depends on how long the twins' levels remember: {numref}`tab-level-removed` has Brush Creek with a storage of 200 days of inflow instead of 20.
-# The fourth way, a reservoir that no training has seen, is in [the last chapter](04_borrowing_data.ipynb).
+# The fourth way, a reservoir that no training has seen, is for a chapter that is to come.
 #
 # ## Do intervals keep what they promise?
 #
