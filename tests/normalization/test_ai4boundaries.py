@@ -184,6 +184,7 @@ def test_memory_is_bounded(tmp_path):
         ({"months": ()}, r"months \(\) found, one or more different numbers from 3 to 8 expected"),
         ({"months": (3, 3)}, r"months \(3, 3\) found"),
         ({"months": (13,)}, r"months \(13,\) found"),
+        ({"months": (3, 9)}, r"months \(3, 9\) found"),
         ({"countries": ["PL"]}, r"and none with a label and countries \['PL'\] where at least one is expected"),
     ],
 )

@@ -71,6 +71,15 @@ def test_a_scene_of_unknown_offset_is_not_mixed_in(folder, capsys):
     assert not (folder / "out.tif").exists()
 
 
+def test_a_scene_of_known_offset_is_not_mixed_with_a_normalization_of_unknown(folder, capsys):
+    write("scene.tif", DN)
+    write("old.tif", DN, PROCESSING_BASELINE="02.04")
+    main(["normalize", "fit", "scene.tif", "-o", "n.json"])
+    capsys.readouterr()
+    message = fails(capsys, "apply", "n.json", "old.tif", "-o", "out.tif")
+    assert "old.tif: radiometric offset 0 found, but the normalization was fitted on imagery of unknown" in message
+
+
 def test_drift_prints_a_table_and_says_what_has_drifted(folder, capsys):
     write("scene.tif", DN)
     write("brighter.tif", np.where(DN == 0, 0, DN + 700).astype(np.uint16))

@@ -14,6 +14,7 @@ from millpond.normalization import (
     Standardization,
     delineation,
     fit_normalization,
+    segmentation,
 )
 from millpond.normalization.delineation import DelineationLoss, FieldSegmenter, choose_boundary_threshold, tanimoto
 from millpond.normalization.segmentation import LandCoverSegmenter, SegmentationNet
@@ -459,3 +460,51 @@ def test_adapted_statistics_are_those_of_the_images():
     learnt = [dict(net.network_.named_parameters()) for net in (model, adapted)]
     assert all(torch.equal(value, learnt[1][name]) for name, value in learnt[0].items())
     assert not torch.equal(encoder.bn1.running_mean, statistics.running_mean)
+
+
+def test_adapted_statistics_are_the_mean_over_batches_whatever_is_augmented():
+    resnet = SMALL | {"encoder": "resnet18", "max_epochs": 1, "augmentation": "dihedral"}
+    model = FieldSegmenter(P1_P99, **resnet).fit(DN, PARCELS)
+    dn, _ = fields(9, seed=3)  # in batches of four; the ninth has no spread by itself and goes with the second batch
+    adapted, again, plain = model.adapted(dn), model.adapted(dn), model.set_params(augmentation=None).adapted(dn)
+    assert same(adapted, again)
+    assert same(adapted, plain)
+    encoder = model.network_.unet.encoder
+    with torch.no_grad():
+        first = encoder.conv1(model.network_.first(torch.as_tensor(dn)))
+    statistics = adapted.network_.unet.encoder.bn1
+    means, variances = (
+        np.mean([getattr(batch, what)(dim=(0, 2, 3)).numpy() for batch in (first[:4], first[4:])], axis=0)
+        for what in ("mean", "var")
+    )
+    assert statistics.running_mean.numpy() == pytest.approx(means, abs=1e-5)
+    assert statistics.running_var.numpy() == pytest.approx(variances, rel=1e-4)
+    assert statistics.num_batches_tracked == 2
+    assert not any(layer.training for layer in adapted.network_.modules())
+
+
+def test_fewer_images_than_a_batch_adapt_too_and_one_small_image_is_refused(fitted):
+    assert not same(fitted, fitted.adapted(DN[:2]))
+    with pytest.raises(
+        NormalizationError, match=r"one image of 32 x 32 pixels found, two or more expected.* Pass more"
+    ):
+        fitted.adapted(DN[:1])
+    fitted.adapted(fields(1, side=64)[0])  # large enough to have a spread by itself
+
+
+def test_a_model_that_is_half_replaced_is_not_loaded(tmp_path, monkeypatch, fitted):
+    folder = tmp_path / "model"
+    fitted.save(folder)
+    other = clone(fitted).set_params(random_state=1).fit(DN, PARCELS)
+
+    def dies(*arguments):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(segmentation, "save_weights", dies)
+        with pytest.raises(Killed):
+            other.save(folder)
+    with pytest.raises(NormalizationError, match="no saved FieldSegmenter found"):
+        FieldSegmenter.load(folder)
+    other.save(folder)
+    assert same(FieldSegmenter.load(folder), other)

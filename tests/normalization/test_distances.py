@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import wasserstein_distance
 
-from millpond.normalization import BandHistogram, NormalizationError
+from millpond.normalization import BandHistogram, NormalizationError, distances
 from millpond.normalization.distances import histogram_distances, matrix_regression, month_gaps, position_gaps
 
 pixels = hnp.arrays(np.uint16, st.tuples(st.just(1), st.just(1), st.integers(1, 30)), elements=st.integers(1, 65535))
@@ -123,3 +123,32 @@ def test_what_cannot_be_tested_is_refused():
         matrix_regression(distances, position_gaps(regions))
     with pytest.raises(NormalizationError, match="no wasserstein_dn of 0 and 1 found, one for every pair"):
         matrix_regression(distances[1:], position_gaps(regions_on_a_grid((2, 3))))
+
+
+def test_the_shorter_way_round_the_globe_counts():
+    regions = pd.DataFrame({"latitude_deg": [0.0, 0.0], "longitude_deg": [175.0, -175.0]}, index=["a", "b"])
+    assert position_gaps(regions).longitude.tolist() == [10]
+
+
+def test_no_permutations_are_no_test():
+    regions = regions_on_a_grid((2, 4))
+    distances = distances_of(regions, range(1000, 1008))
+    with pytest.raises(NormalizationError, match=r"n_permutations=0 found, 1 or more expected"):
+        matrix_regression(distances, position_gaps(regions), n_permutations=0)
+
+
+def test_permutations_are_taken_in_parts_to_the_same_result(monkeypatch):
+    regions = regions_on_a_grid((3, 4))
+    value = np.random.default_rng(0).integers(1000, 3000, len(regions))
+    data = distances_of(regions, value), position_gaps(regions)
+    whole = matrix_regression(*data, n_permutations=99)
+    solve, widths = distances._least_squares, []
+
+    def solved(design, responses):
+        widths.append(responses.shape[1])
+        return solve(design, responses)
+
+    monkeypatch.setattr(distances, "_MAX_RESPONSES", 10 * 66)
+    monkeypatch.setattr(distances, "_least_squares", solved)
+    pd.testing.assert_frame_equal(matrix_regression(*data, n_permutations=99), whole)
+    assert widths == [11] + [10] * 8 + [9]

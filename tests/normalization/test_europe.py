@@ -9,10 +9,9 @@ from millpond.normalization.parcels import MECHANISMS, simulate_patch, write_pat
 
 @pytest.fixture(scope="module")
 def rows():
-    europe.LEAST_PATCHES, least = 1, europe.LEAST_PATCHES
-    found = pd.DataFrame(europe.explore(seed=1, n_patches=60, size=32))
-    europe.LEAST_PATCHES = least
-    return found
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(europe, "LEAST_PATCHES", 1)
+        return pd.DataFrame(europe.explore(seed=1, n_patches=60, size=32))
 
 
 def test_every_kind_of_row_is_there(rows):

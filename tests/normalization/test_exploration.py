@@ -1,5 +1,10 @@
+import gc
 import json
 import math
+import shutil
+import subprocess
+import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millpond.cli import main
-from millpond.normalization import BandHistogram, NormalizationError
+from millpond.normalization import BandHistogram, NormalizationError, exploration
 from millpond.normalization.exploration import (
     PatchStatistics,
     _from_runs,
@@ -358,3 +363,152 @@ def test_the_command_counts_and_prints_a_table(two_places, tmp_path, capsys):
     assert "region size wide,5 found, two numbers such as 5,10 expected" in capsys.readouterr().err
     assert main(["normalize", "stats", str(tmp_path / "none"), "-o", str(tmp_path / "stats.json")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_output_that_is_an_input_is_refused_before_anything_is_counted(two_places, tmp_path, monkeypatch, capsys):
+    path = two_places / "south_20190715_mask.tif"
+    content = path.read_bytes()
+    statistics = patch_statistics(two_places, bands=BANDS)
+    monkeypatch.setattr(exploration, "patch_statistics", None)
+    arguments = ["normalize", "stats", str(two_places), "--bands", "B02,B03", "--out"]
+    assert main([*arguments, str(path)]) == 2
+    assert "south_20190715_mask.tif: an input or another output found" in capsys.readouterr().err
+    assert main([*arguments, str(tmp_path / "nowhere" / "stats.json")]) == 2
+    assert "no folder" in capsys.readouterr().err
+    with pytest.raises(NormalizationError, match="the output is also an input, another file expected"):
+        statistics.save(path, inputs=[path])
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("ending", [".tif", ".tiff", ".TIF", ".TIFF"])
+def test_labels_and_masks_are_found_whatever_their_ending(two_places, ending):
+    expected = patch_statistics(two_places, bands=BANDS)
+    for path in sorted(two_places.glob("south*_*_*.tif")):
+        path.rename(path.with_suffix(ending))
+    found = patch_statistics(two_places, bands=BANDS)
+    assert found.table("landcover").equals(expected.table("landcover"))
+    assert found.histogram().n_pixels.tolist() == expected.histogram().n_pixels.tolist()
+    for path in sorted(two_places.glob("south_????????.tif")):
+        path.rename(path.with_suffix(ending))
+    assert patch_statistics(two_places, bands=BANDS).table("landcover").equals(expected.table("landcover"))
+
+
+def test_labels_and_masks_without_a_patch_or_twice_are_refused(two_places):
+    mask = two_places / "south_20190715_mask.tif"
+    shutil.copy(mask, mask.with_suffix(".TIFF"))
+    with pytest.raises(
+        NormalizationError, match=r"south_20190715_mask\.tif: south_20190715_mask\.TIFF beside it found"
+    ):
+        patch_statistics(two_places, bands=BANDS)
+    mask.with_suffix(".TIFF").rename(two_places / "north" / "south_20190715_mask.tif")
+    with pytest.raises(
+        NormalizationError, match=r"north/south_20190715_mask\.tif: labels or a mask without a patch found"
+    ):
+        patch_statistics(two_places, bands=BANDS)
+    shutil.copy(mask, two_places / "b_landcover.tif")
+    with pytest.raises(NormalizationError, match=r"b_landcover\.tif \(and 1 more\): labels or a mask without a patch"):
+        patch_statistics(two_places, bands=BANDS)
+
+
+def test_bands_may_be_named_with_one_digit(two_places, tmp_path):
+    short = patch_statistics(two_places, bands=("B2", "b3"))
+    assert content(short, tmp_path) == content(patch_statistics(two_places, bands=BANDS), tmp_path)
+    assert short.histogram().select(("B3",)).bands == ("B03",)
+    assert BandHistogram.from_array(np.ones((1, 1, 1), np.uint16), ("B2",)).bands == ("B02",)
+
+
+def test_statistics_that_share_a_place_do_not_add_up(two_places, tmp_path):
+    whole = patch_statistics(two_places, bands=BANDS)
+    (two_places / "north").rename(tmp_path / "elsewhere")
+    north = patch_statistics(tmp_path / "elsewhere", bands=BANDS)
+    with pytest.raises(
+        NormalizationError, match=r"share 1 places found \(the first at 54\.\d+, 15\.\d+ degrees\), of diff"
+    ):
+        whole + north
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"groups": []},
+        {"skipped": None},
+        {"skipped": {"no date": None}},
+        {"region_size_deg": [0, 10]},
+        {"region_size_deg": [5]},
+        {"places": [[45.0, 15.0, float("inf")]]},
+        {"places": None},
+        {"bands": ["B02", "B11"]},
+    ],
+)
+def test_edited_statistics_are_one_clear_error(two_places, tmp_path, change):
+    path = tmp_path / "stats.json"
+    saved = content(patch_statistics(two_places, bands=BANDS), tmp_path)
+    path.write_text(json.dumps(saved | change))
+    with pytest.raises(NormalizationError, match=r"stats\.json: incomplete or edited statistics found"):
+        PatchStatistics.load(path)
+
+
+@pytest.mark.parametrize("runs", [[2**70], [-1, 2**70], [1.5], ["many"], None])
+def test_edited_counts_are_one_clear_error(two_places, tmp_path, runs):
+    saved = content(patch_statistics(two_places, bands=BANDS), tmp_path)
+    saved["groups"][0]["counts"]["B02"] = runs
+    (tmp_path / "stats.json").write_text(json.dumps(saved))
+    with pytest.raises(NormalizationError, match="incomplete or edited statistics found"):
+        PatchStatistics.load(tmp_path / "stats.json")
+
+
+@pytest.mark.parametrize("one_date", [False, True])
+def test_dates_of_a_place_are_not_kept(tmp_path, monkeypatch, one_date):
+    for day in range(1, 13):
+        dn = [[[day, day + 1] if day == 5 else [day, 0]]] * 2
+        write_patch(tmp_path, f"a_201901{day:02}", dn, labels=[[TREES, CROPS]])
+    count, kept, alive = exploration._count_patch, [], []
+
+    def counting(*arguments):
+        alive.append(sum(array() is not None for array in kept))
+        result = count(*arguments)
+        kept.extend(weakref.ref(group.dn) for group in result[0].values())
+        return result
+
+    monkeypatch.setattr(exploration, "_count_patch", counting)
+    statistics = patch_statistics(tmp_path, bands=BANDS, one_date_per_place=one_date, offset=0)
+    assert max(alive) <= 5  # of trees the first, the last and the best, and cropland
+    assert statistics.histogram().n_pixels.tolist() == [13, 13]
+    crops = statistics.table("landcover").set_index("landcover").loc["cropland"]
+    assert (crops.n_pixels, crops.n_patches) == (1, 1)
+    trees = statistics.table("landcover").set_index("landcover").loc["trees"]
+    assert (trees.n_pixels, trees.n_patches) == ((1, 1) if one_date else (12, 12))
+    assert statistics.table("landcover:region").n_patches.tolist() == [1, 12]
+
+
+def test_results_on_a_cluster_are_let_go_once_they_are_here():
+    from distributed import Client, LocalCluster
+
+    class Watched(Client):
+        watched = ()
+
+        def map(self, *arguments, **settings):
+            futures = super().map(*arguments, **settings)
+            Watched.watched = [weakref.ref(future) for future in futures]
+            return futures
+
+    def counted(place, *settings):
+        return place, {}, []
+
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        Watched(cluster) as client,
+    ):
+        patched.setattr(exploration, "_count_place", counted)
+        results = exploration._run([[n] for n in range(20)], (), client)
+        assert sorted(next(results)[0][0] for _ in range(20)) == list(range(20))
+        gc.collect()
+        assert len(Watched.watched) == 20
+        assert sum(future() is not None for future in Watched.watched) <= 1
+
+
+def test_the_package_gives_statistics_without_importing_anything_heavy():
+    code = "import sys; from millpond.normalization import PatchStatistics, patch_statistics; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"torch", "segmentation_models_pytorch", "geopandas", "distributed"}.isdisjoint(done.stdout.split())

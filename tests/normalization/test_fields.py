@@ -1,3 +1,5 @@
+import inspect
+
 import numpy as np
 import pytest
 from shapely import from_wkt
@@ -7,7 +9,7 @@ from millpond.normalization import delineation, fields
 from millpond.normalization.fields import BATCH_NORM, FACTORS, INPUTS, PER_IMAGE, TRAIN, VALID, Z_SCORE
 from millpond.normalization.parcels import draw_places
 from millpond.normalization.segmentation import LandCoverSegmenter
-from millpond.normalization.study import EXTREMES, TRANSFERRED, grids_of
+from millpond.normalization.study import EXTREMES, PROFILES, TRANSFERRED, grids_of
 
 TINY = {"epochs": 1, "n_train": 6, "n_valid": 4, "size": 32}
 
@@ -112,7 +114,16 @@ def test_outlines_on_real_scenes_are_in_pixels_of_the_scene():
         assert 0 <= top < bottom <= n_rows
 
 
-def test_the_grids_of_the_full_profile_name_what_the_functions_take():
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_grids_of_all_profiles_name_what_the_functions_take(profile):
+    for function, cases, n_seeds, _ in grids_of(profile).values():
+        assert n_seeds >= 1
+        assert cases
+        for case in cases:
+            inspect.signature(function).bind(seed=0, **case)
+
+
+def test_the_grids_of_the_full_profile_have_all_cases():
     grids = grids_of("full")
     assert len(grids["fields"][1]) == len(INPUTS) == 10
     assert {case["normalization"] for case in grids["transfer"][1]} == {*TRANSFERRED, PER_IMAGE}

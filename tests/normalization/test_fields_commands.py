@@ -325,6 +325,15 @@ def test_an_unknown_split_is_refused_before_anything_is_downloaded(folder, capsy
     assert names(folder) == []
 
 
+def test_every_option_of_fit_is_explained(capsys):
+    assert fields("fit", "--help") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    for what in ("How often each image is seen", "the same seed, the same network", "Images in a step of training"):
+        assert what in told
+    assert main(["normalize", "stats", "--help"]) == 0
+    assert "landcover:region and all else count every date" in " ".join(capsys.readouterr().out.split())
+
+
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from millpond.cli import main; main(['normalize', 'fields', 'fit', '--help']); print(*sys.modules)"

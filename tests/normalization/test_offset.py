@@ -1,10 +1,13 @@
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
 
 from millpond.normalization import NormalizationError, radiometric_offset
-from millpond.normalization.offset import offset_of_product
+from millpond.normalization.offset import offset_of_product, offset_of_scene, shifted
+from millpond.raster import open_raster
 
 
 def test_the_baseline_decides_whatever_the_date_says():
@@ -51,3 +54,35 @@ def test_files_that_disagree_tell_nothing():
 def test_an_unreadable_offset_in_the_metadata_is_refused():
     with pytest.raises(NormalizationError, match=r"RADIO_ADD_OFFSET='x' found in the metadata, a number .* expected"):
         offset_of_product({"RADIO_ADD_OFFSET": "x"}, [])
+
+
+def test_shifted_numbers_keep_what_0_no_data_and_65535_mean():
+    dn = np.array([0, 1, 900, 1500, 9999, 64_700, 65_534, 65_535], np.uint16)
+    assert shifted(dn, -1000).tolist() == [0, 1, 1, 500, 8999, 63_700, 64_534, 65_535]
+    assert shifted(dn, 1000, nodata=9999).tolist() == [0, 1001, 1900, 2500, 9999, 65_534, 65_534, 65_535]
+    assert shifted(dn, 1000).dtype == np.uint16
+    assert shifted(dn, 0) is dn
+
+
+def test_the_offset_of_a_scene_and_of_a_normalization_are_both_known_or_both_unknown(tmp_path):
+    def scene(name, **tags):
+        profile = {"driver": "GTiff", "dtype": "uint16", "count": 1, "height": 1, "width": 1, "crs": "EPSG:32633"}
+        grid = rasterio.Affine(10, 0, 600_000, 0, -10, 5_000_000)
+        with rasterio.open(tmp_path / name, "w", transform=grid, **profile) as file:
+            file.descriptions = ("B02",)
+            file.update_tags(**tags)
+        return open_raster(tmp_path / name)
+
+    with scene("known.tif", PROCESSING_BASELINE="05.10") as known, scene("unknown.tif") as unknown:
+        assert offset_of_scene(known, 0) == 1000
+        assert offset_of_scene(known, 0, 0) == 0
+        assert offset_of_scene(unknown, None) is None
+        assert offset_of_scene(unknown, 0, 1000) == 1000
+        with pytest.raises(
+            NormalizationError, match=r"unknown\.tif: radiometric offset unknown, .* --offset 1000 since"
+        ):
+            offset_of_scene(unknown, 0)
+        with pytest.raises(
+            NormalizationError, match=r"known\.tif: radiometric offset 1,000 found, but .* unknown offset"
+        ):
+            offset_of_scene(known, None)

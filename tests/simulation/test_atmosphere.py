@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from millpond.simulation.atmosphere import OZONE_DEPTH, molecular_reflectance, saturated, top_of_atmosphere
+from millpond.simulation import atmosphere
+from millpond.simulation.atmosphere import molecular_reflectance, saturated, top_of_atmosphere
 from millpond.simulation.errors import SimulationError
 from millpond.simulation.illumination import Sun, aerosol_depth, rayleigh_depth
 
@@ -23,10 +24,13 @@ def test_the_order_of_the_bands_and_of_the_suns_height():
     assert low > high
 
 
-def test_ozone_takes_more_of_the_green_than_of_the_blue():
-    dimmed = {band: np.exp(-depth * (1 / 0.5 + 1)) for band, depth in OZONE_DEPTH.items()}
-    assert dimmed["B03"] == pytest.approx(0.911, abs=1e-3)
-    assert dimmed["B03"] < dimmed["B04"] < dimmed["B02"] < dimmed["B08"]
+def test_ozone_takes_more_of_the_green_than_of_the_blue(monkeypatch):
+    ground, sun, bands = np.full((4, 1, 1), 0.2), Sun(180, 30), ("B02", "B03", "B04", "B08")
+    seen = top_of_atmosphere(ground, sun, bands)
+    monkeypatch.setattr(atmosphere, "OZONE_DEPTH", dict.fromkeys(bands, 0.0))
+    left = (seen / top_of_atmosphere(ground, sun, bands)).ravel()
+    assert left[1] == pytest.approx(0.911, abs=1e-3)  # exp(-0.031 (1 / sin 30 + 1))
+    assert left[1] < left[2] < left[0] < left[3]
 
 
 def test_bright_ground_loses_and_dark_ground_gains():
@@ -61,3 +65,10 @@ def test_a_low_sun_saturates_later():
 def test_a_sun_near_the_horizon_is_refused():
     with pytest.raises(SimulationError, match=r"sun elevation of 9\.0 degrees found, at least 10 expected\."):
         top_of_atmosphere(np.zeros((1, 1, 1)), Sun(180, 9), ("B02",))
+
+
+def test_bands_that_are_not_simulated_are_refused():
+    with pytest.raises(SimulationError, match=r"bands B11, B12 found, some of B02, B03, B04, B08 expected\. Leave"):
+        top_of_atmosphere(np.zeros((3, 1, 1)), Sun(180, 40), ("B02", "B11", "B12"))
+    with pytest.raises(SimulationError, match="bands B11 found, some of B02, B03, B04, B08 expected"):
+        saturated(np.zeros((1, 1, 1)), Sun(180, 40), ("B11",))

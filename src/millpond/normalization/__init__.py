@@ -1,6 +1,7 @@
 """How to normalize long-tailed satellite images for deep learning."""
 
 from millpond.normalization.errors import NormalizationError
+from millpond.normalization.exploration import PatchStatistics, patch_statistics
 from millpond.normalization.histogram import BandHistogram
 from millpond.normalization.offset import radiometric_offset
 from millpond.normalization.transforms import (
@@ -23,7 +24,9 @@ __all__ = [
     "Linear",
     "Normalization",
     "NormalizationError",
+    "PatchStatistics",
     "Standardization",
     "fit_normalization",
+    "patch_statistics",
     "radiometric_offset",
 ]

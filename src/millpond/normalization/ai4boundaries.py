@@ -176,10 +176,15 @@ def read_ai4boundaries(
     """
     folder = Path(folder)
     months = MONTHS if months is None else tuple(months)
-    if not months or len(set(months)) < len(months) or not set(months) <= set(range(1, 13)):
-        raise NormalizationError(f"months {months} found, one or more different numbers from 3 to 8 expected.")
+    if not months or len(set(months)) < len(months) or not set(months) <= set(MONTHS):
+        raise NormalizationError(
+            f"months {months} found, one or more different numbers from 3 to 8 expected. The "
+            "composites are of March to August; name some of these months."
+        )
     if split not in (None, *SPLITS):
-        raise NormalizationError(f"split {split!r} found, one of {', '.join(SPLITS)} or None expected.")
+        raise NormalizationError(
+            f"split {split!r} found, one of {', '.join(SPLITS)} or None expected. Name one, or leave it away."
+        )
     images, labels, table = _scan(folder)
     if not images:
         raise NormalizationError(

@@ -101,9 +101,11 @@ def download_ai4boundaries(
     """
     folder = Path(folder)
     if split not in (None, *SPLITS):
-        raise NormalizationError(f"split {split!r} found, one of {', '.join(SPLITS)} or None expected.")
+        raise NormalizationError(
+            f"split {split!r} found, one of {', '.join(SPLITS)} or None expected. Name one, or leave it away."
+        )
     if n is not None and n < 1:
-        raise NormalizationError(f"n = {n} found, at least one tile expected.")
+        raise NormalizationError(f"n = {n} found, at least one tile expected. Ask for more, or leave n away for all.")
     base = base.rstrip("/")
     sums = _read_sums(folder / SUMS)
     n_new, failures, in_a_row = 0, {}, 0

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from millpond.normalization.fields_commands import app as fields_app
+from millpond.normalization.fields_commands import check_file
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(fields_app, name="fields")
@@ -72,21 +73,14 @@ def apply(
     """Apply a saved NORMALIZATION to a SCENE of any size."""
     from tqdm import tqdm
 
-    from millpond.normalization.errors import NormalizationError
     from millpond.normalization.histogram import read_digital_numbers
-    from millpond.normalization.offset import offset_of_product
+    from millpond.normalization.offset import offset_of_scene
     from millpond.normalization.transforms import Normalization
     from millpond.raster import open_raster, write_blocks
 
     fitted = Normalization.load(normalization)
     with open_raster(scene if len(scene) > 1 else scene[0], fitted.bands, names=_split(names)) as raster:
-        if offset is None:
-            offset = offset_of_product(raster.tags(), (path.resolve() for path in raster.paths))
-        if offset is None and fitted.offset is not None:
-            raise NormalizationError(
-                f"{scene[0]}: radiometric offset unknown, needed since the normalization was fitted on offset "
-                f"{fitted.offset}. State it: --offset 0 before processing baseline 04.00, --offset 1000 since."
-            )
+        offset = offset_of_scene(raster, fitted.offset, offset)
 
         def blocks():
             for window in tqdm(raster.windows(), unit="block", disable=None):
@@ -130,7 +124,10 @@ def stats(
     offset: Offset = None,
     harmonize: Annotated[bool, typer.Option(help="Bring patches of unlike offsets to offset 0 first.")] = False,
     region_size: Annotated[str, typer.Option(help="Height and width of a region in degrees.")] = "5,10",
-    one_date: Annotated[bool, typer.Option(help="Count one date of each place by land cover alone.")] = False,
+    one_date: Annotated[
+        bool,
+        typer.Option(help="Count one date of each place by landcover; landcover:region and all else count every date."),
+    ] = False,
     max_masked: Annotated[float, typer.Option(min=0, max=1, help="Largest masked share of a patch.")] = 1.0,
 ) -> None:
     """Count the pixels of a FOLDER of patches by land cover, region and month.
@@ -140,11 +137,16 @@ def stats(
     """
     from millpond.normalization.errors import NormalizationError
     from millpond.normalization.exploration import patch_statistics
+    from millpond.normalization.patches import raster_files
 
     try:
         size = tuple(float(part) for part in _split(region_size))
     except ValueError:
-        raise NormalizationError(f"region size {region_size} found, two numbers such as 5,10 expected.") from None
+        raise NormalizationError(
+            f"region size {region_size} found, two numbers such as 5,10 expected. State height and width in degrees."
+        ) from None
+    inputs = raster_files(folder)
+    check_file(out, inputs)
     statistics = patch_statistics(
         folder,
         _split(by),
@@ -157,7 +159,7 @@ def stats(
         offset="auto" if offset is None else offset,
         harmonize=harmonize,
     )
-    statistics.save(out)
+    statistics.save(out, inputs)
     for grouping in statistics.by:
         table = statistics.table(grouping).sort_values("n_pixels", ascending=False)
         shown = table if grouping == "month" else table.head(12)

@@ -12,6 +12,9 @@ from sklearn.utils import check_random_state
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.histogram import BandHistogram
 
+_MAX_RESPONSES = 2**21
+"""Distances of permuted regions that are held at once: 16 MB, and a few times as much for the regression."""
+
 
 def histogram_distances(histograms: Mapping[Hashable, BandHistogram]) -> pd.DataFrame:
     """The 1-Wasserstein distance of every two histograms: by how many digital numbers the mean pixel must be moved.
@@ -63,13 +66,14 @@ def position_gaps(regions: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `a`, `b`, `latitude`, `longitude`: the latter is shortened by the cosine of the mean latitude, so that the
-        slopes on both can be compared.
+        `a`, `b`, `latitude`, `longitude`: the latter is taken the shorter way round the globe, and shortened by the
+        cosine of the mean latitude, so that the slopes on both can be compared.
     """
     rows = []
     for a, b in combinations(regions.index, 2):
         (lat_a, lon_a), (lat_b, lon_b) = (regions.loc[name, ["latitude_deg", "longitude_deg"]] for name in (a, b))
-        shortened = abs(lon_a - lon_b) * math.cos(math.radians((lat_a + lat_b) / 2))
+        across = abs(lon_a - lon_b) % 360
+        shortened = min(across, 360 - across) * math.cos(math.radians((lat_a + lat_b) / 2))
         rows.append((a, b, abs(lat_a - lat_b), shortened))
     return pd.DataFrame(rows, columns=["a", "b", "latitude", "longitude"])
 
@@ -99,6 +103,7 @@ def matrix_regression(
     gaps : DataFrame
         `a`, `b` and one or two columns of gaps, as of `position_gaps` or `month_gaps`.
     n_permutations : int
+        One or more; memory doesn't grow with it.
     random_state : int, RandomState or None
 
     Returns
@@ -113,13 +118,21 @@ def matrix_regression(
     Raises
     ------
     NormalizationError
-        If there are fewer than five labels, a pair is missing, or the gaps can't be told apart.
+        If there are fewer than five labels or no permutations, a pair is missing, or the gaps can't be told apart.
     """
+    if n_permutations < 1:
+        raise NormalizationError(
+            f"n_permutations={n_permutations} found, 1 or more expected; p is never smaller than one over as many and "
+            "one. Take 999 or more."
+        )
     rng = check_random_state(random_state)
     names = [name for name in gaps.columns if name not in ("a", "b")]
     labels = list(dict.fromkeys([*gaps.a, *gaps.b]))
     if len(labels) < 5:
-        raise NormalizationError(f"{len(labels)} labels found, five or more expected: there are too few pairs to test.")
+        raise NormalizationError(
+            f"{len(labels)} labels found, five or more expected: there are too few pairs to test. "
+            "Make regions smaller, or add patches."
+        )
     x = np.stack([_square(gaps, name, labels) for name in names])
     pairs = np.triu_indices(len(labels), 1)
     if np.linalg.matrix_rank(_design(x, pairs)) < len(names) + 1:
@@ -134,10 +147,17 @@ def matrix_regression(
     for band, of_band in distances.groupby("band", sort=False):
         y = _square(of_band, "wasserstein_dn", labels)
         design = _design(x, pairs)
-        responses = np.stack([y[pairs], *(y[np.ix_(order, order)][pairs] for order in orders)], axis=1)
-        slopes, t, r2 = _least_squares(design, responses)
-        # The order itself counts as one permutation, and equal t differ in the last digits.
-        p = (np.abs(t) >= np.abs(t[:, :1]) * (1 - 1e-9)).mean(axis=1)
+        # The order itself counts as one permutation.
+        n_extreme, at_once = 0, max(1, _MAX_RESPONSES // len(pairs[0]))
+        for begin in range(0, len(orders), at_once):
+            permuted = (y[np.ix_(order, order)][pairs] for order in orders[begin : begin + at_once])
+            responses = np.stack(list(permuted) if begin else [y[pairs], *permuted], axis=1)
+            found = _least_squares(design, responses)
+            if not begin:
+                slopes, t, r2 = found
+            # Equal t differ in the last digits.
+            n_extreme += (np.abs(found[1]) >= np.abs(t[:, :1]) * (1 - 1e-9)).sum(axis=1)
+        p = n_extreme / (len(orders) + 1)
         low, high, difference = _jackknife(x, y, slopes[:, 0])
         for i, name in enumerate(names):
             gap = x[i][pairs]
@@ -157,7 +177,10 @@ def _square(tidy: pd.DataFrame, column: str, labels: list) -> np.ndarray:
     matrix = np.zeros((len(labels), len(labels)))
     for (i, a), (j, b) in combinations(enumerate(labels), 2):
         if frozenset((a, b)) not in values:
-            raise NormalizationError(f"no {column} of {a} and {b} found, one for every pair of labels expected.")
+            raise NormalizationError(
+                f"no {column} of {a} and {b} found, one for every pair of labels expected. "
+                "Take distances and gaps of the same labels."
+            )
         matrix[i, j] = matrix[j, i] = values[frozenset((a, b))]
     return matrix
 

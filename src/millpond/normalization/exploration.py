@@ -7,7 +7,7 @@ occur are kept here, with their counts. Nothing is rounded, and statistics of di
 import json
 import math
 import warnings
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -22,7 +22,7 @@ from millpond.files import write_text
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.histogram import DEFAULT_BANDS, N_DN, BandHistogram, read_digital_numbers
 from millpond.normalization.patches import UNLABELLED, WORLD_COVER, Patch, codes_expected, find_patches
-from millpond.raster import check_same_grid, open_raster
+from millpond.raster import band_name, check_same_grid, open_raster
 
 DIMENSIONS = ("landcover", "region", "month")
 BY = ("landcover", "region", "month", "landcover:region")
@@ -88,7 +88,9 @@ class PatchStatistics:
         label = tuple(labels[name] for name in grouping)
         if (grouping, label) not in self.groups:
             known = [_shown(other) for name, other in self.groups if name == grouping]
-            raise NormalizationError(f"group {_shown(label)} found, one of {', '.join(known)} expected.")
+            raise NormalizationError(
+                f"group {_shown(label)} found, one of {', '.join(known)} expected. Ask for one of these."
+            )
         return self._dense(self.groups[grouping, label])
 
     def histograms(self, by: str) -> Mapping[Hashable, BandHistogram]:
@@ -125,7 +127,7 @@ class PatchStatistics:
         Raises
         ------
         NormalizationError
-            If they were not counted alike.
+            If they were not counted alike, or a place is in both.
         """
         if not isinstance(other, PatchStatistics):
             return NotImplemented
@@ -134,6 +136,13 @@ class PatchStatistics:
                 raise NormalizationError(
                     f"statistics with {what} {mine} and {theirs} found, the same expected. Count both alike."
                 )
+        position = ["latitude_deg", "longitude_deg"]
+        mine, theirs = ({*map(tuple, part.places[position].to_numpy().tolist())} for part in (self, other))
+        if shared := sorted(mine & theirs):
+            raise NormalizationError(
+                f"statistics that share {len(shared):,} places found (the first at {shared[0][0]:g}, {shared[0][1]:g} "
+                "degrees), of different places expected: their patches would count twice. Count them in one folder."
+            )
         groups = {
             key: _merged([part.groups[key] for part in (self, other) if key in part.groups])
             for key in {**self.groups, **other.groups}
@@ -146,11 +155,17 @@ class PatchStatistics:
         settings = (self.bands, self.by, self.region_size_deg, self.offset, self.one_date_per_place)
         return PatchStatistics(*settings, _in_order(groups), _sorted_places(places), skipped)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
         """Write a JSON file; nothing is rounded.
 
         The counts of a band are a list that begins at digital number 0, in which a negative number stands for so many
         digital numbers that don't occur.
+
+        Parameters
+        ----------
+        path : path
+        inputs : iterable of path
+            Files that are being read and must not be overwritten.
         """
         head = {
             "format": _FORMAT,
@@ -176,7 +191,7 @@ class PatchStatistics:
             for (grouping, label), group in self.groups.items()
         )
         lines.append('"groups": [\n' + ",\n".join(groups) + "\n]")
-        write_text(path, "{\n" + ",\n".join(lines) + "\n}\n", NormalizationError)
+        write_text(path, "{\n" + ",\n".join(lines) + "\n}\n", NormalizationError, inputs)
 
     @classmethod
     def load(cls, path: str | Path) -> "PatchStatistics":
@@ -190,9 +205,14 @@ class PatchStatistics:
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
-            raise NormalizationError(f"{path}: {error.strerror or error}, saved statistics expected.") from error
+            raise NormalizationError(
+                f"{path}: {error.strerror or error}, saved statistics expected. Check the path."
+            ) from error
         except ValueError as error:
-            raise NormalizationError(f"{path}: no JSON found ({error}), saved statistics expected.") from error
+            raise NormalizationError(
+                f"{path}: no JSON found ({error}), saved statistics expected. Make them with "
+                "`millpond normalize stats`."
+            ) from error
         if not isinstance(content, Mapping) or content.get("format") != _FORMAT:
             raise NormalizationError(
                 f"{path}: JSON of another format found, {_FORMAT!r} expected. Make it with `millpond normalize stats`."
@@ -205,6 +225,14 @@ class PatchStatistics:
                 )
                 for group in content["groups"]
             }
+            skipped = content["skipped"]
+            facts = {
+                "groups": _EVERYTHING in groups and all(len(name) == len(label) for name, label in groups),
+                "skipped": isinstance(skipped, dict) and all(isinstance(names, list) for names in skipped.values()),
+                "region_size_deg": len(size) == 2 and all(0 < degrees <= 180 for degrees in size),
+            }
+            if wrong := [name for name, holds in facts.items() if not holds]:
+                raise ValueError(f"{', '.join(wrong)} incomplete")
             return cls(
                 tuple(content["bands"]),
                 tuple(content["by"]),
@@ -213,9 +241,9 @@ class PatchStatistics:
                 content["one_date_per_place"],
                 groups,
                 _places([(lat, lon, int(n)) for lat, lon, n in content["places"]], size),
-                content["skipped"],
+                skipped,
             )
-        except (LookupError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise NormalizationError(
                 f"{path}: incomplete or edited statistics found ({error!r}), all fields that save writes expected. "
                 "Count the patches again."
@@ -303,16 +331,22 @@ def patch_statistics(
         If there are several patches and nothing tells their offset.
     """
     by = _checked(by)
+    bands = tuple(map(band_name, bands))
     if not (len(region_size_deg) == 2 and all(0 < size <= 180 for size in region_size_deg)):
-        raise NormalizationError(f"region size {region_size_deg} found, two numbers of degrees in 0..180 expected.")
+        raise NormalizationError(
+            f"region size {region_size_deg} found, two numbers of degrees in 0..180 expected. Pass height "
+            "and width, such as (5, 10)."
+        )
     if not 0 <= max_masked <= 1:
-        raise NormalizationError(f"largest masked share {max_masked} found, a number from 0 to 1 expected.")
+        raise NormalizationError(
+            f"largest masked share {max_masked} found, a number from 0 to 1 expected. State it as a share, not in %."
+        )
     dated = any("month" in grouping.split(":") for grouping in by)
     patches, skipped = find_patches(folder, bands, names, offset, dated)
     offset = _common_offset(patches, harmonize)
     patches.sort(key=lambda patch: (patch.grid, str(patch.acquired), patch.name))
     places = [list(dates) for _, dates in groupby(patches, key=lambda patch: patch.grid)]
-    settings = (by, tuple(bands), names, nodata, tuple(region_size_deg), one_date_per_place, max_masked, harmonize)
+    settings = (by, bands, names, nodata, tuple(region_size_deg), one_date_per_place, max_masked, harmonize)
     totals: dict[tuple, Group] = {}
     counted = []
     with tqdm(total=len(patches), desc="pixels", unit="patch", disable=None) as progress:
@@ -322,13 +356,14 @@ def patch_statistics(
                 skipped.setdefault(reason, []).append(name)
             if groups:
                 counted.append((place[0].latitude_deg, place[0].longitude_deg, groups[_EVERYTHING].n_patches))
-            for key, group in groups.items():
-                totals[key] = _merged([totals[key], group]) if key in totals else group
+            _add(totals, groups)
     if not totals:
         reasons = "; ".join(f"{len(listed)} skipped: {reason} ({listed[0]})" for reason, listed in skipped.items())
-        raise NormalizationError(f"{folder}: no patch to count found, at least one expected. {reasons}.")
+        raise NormalizationError(
+            f"{folder}: no patch to count found, at least one expected. {reasons}. Mend them, or name another folder."
+        )
     return PatchStatistics(
-        tuple(bands),
+        bands,
         by,
         tuple(region_size_deg),
         offset,
@@ -353,10 +388,13 @@ def _checked(by: Sequence[str]) -> tuple[str, ...]:
         names = grouping.split(":")
         if len(set(names)) < len(names) or not set(names) <= set(DIMENSIONS):
             raise NormalizationError(
-                f"grouping {grouping!r} found, {', '.join(DIMENSIONS)} or several of them joined by a colon expected."
+                f"grouping {grouping!r} found, {', '.join(DIMENSIONS)} or several of them joined by a colon expected. "
+                "Group by these."
             )
     if not by or len({frozenset(grouping.split(":")) for grouping in by}) < len(by):
-        raise NormalizationError(f"groupings ({', '.join(by)}) found, one or more different ones expected.")
+        raise NormalizationError(
+            f"groupings ({', '.join(by)}) found, one or more different ones expected. Name each once."
+        )
     return by
 
 
@@ -392,43 +430,59 @@ def _run(places: list[list[Patch]], settings: tuple, client) -> Iterator[tuple]:
         return
     from distributed import as_completed  # slow to import, and few need it
 
-    futures = client.map(lambda place: _count_place(place, *settings), places, pure=False)
-    for _, counted in as_completed(futures, with_results=True):
+    # Nothing here may hold a future once its result is out: the cluster keeps results as long as somebody does.
+    counting = as_completed(
+        client.map(lambda place: _count_place(place, *settings), places, pure=False), with_results=True
+    )
+    for future, counted in counting:
+        del future
         yield counted
 
 
 def _count_place(place, by, bands, names, nodata, region_size_deg, one_date, max_masked, harmonize) -> tuple:
     """The place itself, its groups, and (reason, name) of what was left out."""
-    parts: dict[tuple, list[Group]] = {}
-    left_out, covers_by_date = [], []
+    groupings = [(), *(tuple(name.split(":")) for name in by)]
+    once = ("landcover",) if one_date else None
+    totals: dict[tuple, Group] = {}
+    left_out = []
+    most, best = -1, {}
     for patch in place:
         covers, masked, n_pixels = _count_patch(patch, bands, names, nodata, harmonize)
         if masked > max_masked * n_pixels and masked < n_pixels:
             left_out.append((f"more than {max_masked:.0%} masked", patch.name))
-        elif not covers:
+            continue
+        if not covers:
             left_out.append(("all cloud or snow" if masked else "no data", patch.name))
-        else:
-            covers_by_date.append((patch, covers))
-    if not covers_by_date:
-        return place, {}, left_out
-    # max() takes the first of equals, and the dates are in order.
-    best = max(covers_by_date, key=lambda item: sum(int(group.counts.sum()) for group in item[1].values()))[0]
-    for patch, covers in covers_by_date:
+            continue
         fixed = {
             "region": region_name(patch.latitude_deg, patch.longitude_deg, region_size_deg),
             "month": patch.acquired.month if patch.acquired else None,
         }
-        for grouping in ((), *(tuple(name.split(":")) for name in by)):
-            if grouping == ("landcover",) and one_date and patch is not best:
-                continue
-            seen = set()
-            for cover, group in covers.items():
-                labels = fixed | {"landcover": cover}
-                key = grouping, tuple(labels[name] for name in grouping)
-                # Several land covers of a patch may fall into one group, in which it is still one patch.
-                parts.setdefault(key, []).append(group._replace(n_patches=int(key not in seen)))
-                seen.add(key)
-    return place, {key: _merged(groups) for key, groups in parts.items()}, left_out
+        _add(totals, _grouped(covers, fixed, [grouping for grouping in groupings if grouping != once]))
+        if once in groupings:
+            # Of equals the first stays, and the dates are in order.
+            n = sum(int(group.counts.sum()) for group in covers.values())
+            if n > most:
+                most, best = n, _grouped(covers, fixed, [once])
+    _add(totals, best)
+    return place, totals, left_out
+
+
+def _grouped(covers: dict[str, Group], fixed: dict, groupings: list[tuple[str, ...]]) -> dict[tuple, Group]:
+    """The land covers of a patch, put together by each grouping; in a group it is one patch."""
+    parts: dict[tuple, list[Group]] = {}
+    for grouping in groupings:
+        for cover, group in covers.items():
+            labels = fixed | {"landcover": cover}
+            key = grouping, tuple(labels[name] for name in grouping)
+            n_patches = int(key not in parts)
+            parts.setdefault(key, []).append(group._replace(n_patches=n_patches))
+    return {key: _merged(groups) for key, groups in parts.items()}
+
+
+def _add(totals: dict[tuple, Group], groups: dict[tuple, Group]) -> None:
+    for key, group in groups.items():
+        totals[key] = _merged([totals[key], group]) if key in totals else group
 
 
 def _count_patch(patch: Patch, bands, names, nodata, harmonize) -> tuple[dict[str, Group], int, int]:
@@ -503,7 +557,10 @@ def _runs(group: Group, n_bands: int) -> list[list[int]]:
 def _from_runs(runs: list[list[int]], n_patches: int) -> Group:
     dn, counts = [], []
     for band, numbers in enumerate(runs):
-        numbers = np.array(numbers, np.int64)
+        numbers = np.array(numbers)
+        if numbers.size and numbers.dtype.kind != "i":
+            raise ValueError(f"counts of type {numbers.dtype}")
+        numbers = numbers.astype(np.int64)
         places = np.cumsum(np.where(numbers < 0, -numbers, 1)) - 1
         if len(places) and places[-1] >= N_DN:
             raise ValueError(f"digital number {places[-1]}")

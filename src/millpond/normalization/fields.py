@@ -133,7 +133,8 @@ def score_fields(
     rows = network.history_
     settled = network.adapted(train[0][:N_SETTLE]).evaluate(*valid)
     rows[-1] |= {f"settled_{name}": value for name, value in settled.items()}
-    rows[-1] |= {"boundary_threshold": network.boundary_threshold_} | parcel_scores(valid[1], network.predict(valid[0]))
+    found = network.predict(valid[0])
+    rows[-1] |= {"boundary_threshold": network.boundary_threshold_} | parcel_scores(valid[1], found)
     if fitted is not None:
         low, high = fitted.table[0, histogram.percentile([1, 99])[:, 0].astype(int)]
         rows[-1] |= {"low_B02": float(low), "high_B02": float(high)}

@@ -42,13 +42,16 @@ def fit(
     folder: Annotated[Path, typer.Argument(help="Images and labels in the layout of AI4Boundaries.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the model to; must be new.")],
     method: Annotated[str, typer.Option(help="One of the eight, see `millpond normalize methods`.")] = "p1-p99",
-    epochs: Annotated[int, typer.Option(min=1)] = 20,
+    epochs: Annotated[int, typer.Option(min=1, help="How often each image is seen.")] = 20,
     months: Annotated[str | None, typer.Option(help="Such as 4,6,8; default: all from March to August.")] = None,
     n: Annotated[
         int, typer.Option(min=1, help="Training images at most, drawn at random; 1.2 MB of memory each.")
     ] = MAX_IMAGES,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    batch_size: Annotated[int, typer.Option(min=1)] = 8,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, help="Which images are drawn, first weights, and order: the same seed, the same network."),
+    ] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in a step of training; memory grows with it.")] = 8,
     encoder: Annotated[str, typer.Option(help="As segmentation-models-pytorch names them.")] = "resnet18",
 ) -> None:
     """Fit normalization and network to the images in FOLDER, an image being a tile in a month.
@@ -61,7 +64,7 @@ def fit(
     from millpond.normalization.transforms import NORMALIZATIONS, fit_normalization
 
     if method not in NORMALIZATIONS:
-        raise typer.BadParameter(f"--method {method} found, one of {', '.join(NORMALIZATIONS)} expected.")
+        raise typer.BadParameter(f"--method {method} found, one of {', '.join(NORMALIZATIONS)} expected. Name one.")
     _check_folder(out)
     train, valid = _chosen(folder, _numbers(months), n, seed)
     dn, parcels, histogram = _loaded(train)
@@ -124,13 +127,14 @@ def predict(
     from millpond.normalization.delineation import FieldSegmenter
     from millpond.normalization.errors import NormalizationError
     from millpond.normalization.histogram import DEFAULT_BANDS
+    from millpond.normalization.offset import offset_of_scene
     from millpond.normalization.polygons import parcel_polygons, parcels_of_scene, write_polygons
     from millpond.normalization.tiles import predict_scene
     from millpond.raster import open_raster
 
-    _check_file(out, scene)
+    check_file(out, scene)
     if probabilities is not None:
-        _check_file(probabilities, [*scene, out])
+        check_file(probabilities, [*scene, out])
     segmenter = FieldSegmenter.load(model)
     fitted = segmenter.normalization
     with open_raster(
@@ -142,7 +146,7 @@ def predict(
                 "no area. Write it into the file (gdal_edit.py -a_srs EPSG:32633 FILE)."
             )
         if fitted is not None:
-            offset = _offset(raster, fitted, offset)
+            offset = offset_of_scene(raster, fitted.offset, offset)
             _warn_of_drift(raster, fitted, offset)
         smallest = max(1, round(smallest_ha / _pixel_ha(raster)))
         with _room_beside(out) as room:
@@ -169,7 +173,9 @@ def _numbers(months: str | None) -> tuple[int, ...] | None:
     try:
         return None if months is None else tuple(map(int, _split(months)))
     except ValueError:
-        raise typer.BadParameter(f"--months {months} found, numbers such as 4,6,8 expected.") from None
+        raise typer.BadParameter(
+            f"--months {months} found, numbers such as 4,6,8 expected. Separate them by commas."
+        ) from None
 
 
 def _room_beside(out: Path) -> TemporaryDirectory:
@@ -270,8 +276,8 @@ def _save(segmenter, place: Path) -> None:
 # ---- what predict needs
 
 
-def _check_file(path: Path, others: list[Path]) -> None:
-    """Whether a file may be written there, before a scene is predicted for it."""
+def check_file(path: Path, others: list[Path]) -> None:
+    """Whether a file may be written there, before hours are spent on what goes into it."""
     from millpond.normalization.errors import NormalizationError
 
     if path.is_dir():
@@ -284,34 +290,16 @@ def _check_file(path: Path, others: list[Path]) -> None:
         raise NormalizationError(f"{path}: an input or another output found, a file of its own expected. Rename it.")
 
 
-def _offset(raster, fitted, offset: int | None) -> int | None:
-    """The radiometric offset of a scene, which must be known where that of the normalization is."""
-    from millpond.normalization.errors import NormalizationError
-    from millpond.normalization.offset import offset_of_product
-
-    if offset is None:
-        offset = offset_of_product(raster.tags(), (path.resolve() for path in raster.paths))
-    if offset is None and fitted.offset is not None:
-        raise NormalizationError(
-            f"{raster.paths[0]}: radiometric offset unknown, needed since the normalization was fitted on offset "
-            f"{fitted.offset}. State it: --offset 0 before processing baseline 04.00, --offset 1000 since."
-        )
-    return offset
-
-
 def _warn_of_drift(raster, fitted, offset: int | None) -> None:
     """Count the scene, and warn in one line if it isn't like what the normalization was fitted on."""
-    import numpy as np
-
-    from millpond.normalization.histogram import N_DN, BandHistogram, read_digital_numbers
+    from millpond.normalization.histogram import BandHistogram, read_digital_numbers
+    from millpond.normalization.offset import shifted
     from millpond.normalization.transforms import DriftWarning
 
     shift = (fitted.offset or 0) - (offset or 0)
     total = None
     for window in raster.windows():
-        dn = read_digital_numbers(raster, window, 0)
-        if shift:  # as predict_scene does
-            dn = np.where(dn == 0, 0, np.clip(dn.astype(np.int32) + shift, 1, N_DN - 1)).astype(np.uint16)
+        dn = shifted(read_digital_numbers(raster, window, 0), shift)
         more = BandHistogram.from_array(dn, raster.bands, offset=fitted.offset)
         total = more if total is None else total + more
     with warnings.catch_warnings():

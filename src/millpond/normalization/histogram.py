@@ -18,7 +18,7 @@ from rasterio.windows import Window
 
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.offset import offset_of_product
-from millpond.raster import Raster, RasterError, check_same_grid, open_raster
+from millpond.raster import Raster, RasterError, band_name, check_same_grid, open_raster
 
 N_DN = 65536
 """Number of values that a 16-bit digital number can take."""
@@ -236,7 +236,7 @@ class BandHistogram:
     def _finish(cls, counts, bands, nodata, offset, sources=()) -> "BandHistogram":
         if nodata is not None and 0 <= nodata < N_DN and nodata == int(nodata):
             counts[:, int(nodata)] = 0
-        return cls(counts, tuple(bands), offset, tuple(sources))
+        return cls(counts, tuple(map(band_name, bands)), offset, tuple(sources))
 
     def __add__(self, other: "BandHistogram") -> "BandHistogram":
         """The histogram of the pixels of both.
@@ -282,12 +282,13 @@ class BandHistogram:
 
     def select(self, bands: Sequence[str]) -> "BandHistogram":
         """The histogram of some of the bands, in the order asked for."""
+        bands = tuple(map(band_name, bands))
         missing = [band for band in bands if band not in self.bands]
         if missing:
             raise NormalizationError(
                 f"bands {', '.join(self.bands)} found, {', '.join(missing)} missing. Count these bands too."
             )
-        return replace(self, counts=self.counts[[self.bands.index(band) for band in bands]], bands=tuple(bands))
+        return replace(self, counts=self.counts[[self.bands.index(band) for band in bands]], bands=bands)
 
     @cached_property
     def n_pixels(self) -> np.ndarray:

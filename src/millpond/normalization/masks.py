@@ -121,11 +121,12 @@ def _chosen(reflectance: np.ndarray, bands: Sequence[str], wanted: Sequence[str]
     if reflectance.ndim != 3 or len(reflectance) != len(names):
         raise NormalizationError(
             f"an array of shape {reflectance.shape} found, (n_bands, rows, cols) with {len(names)} bands "
-            f"({', '.join(names)}) expected."
+            f"({', '.join(names)}) expected. Put bands first, and name each."
         )
     if missing := [band for band in wanted if band not in names]:
         raise NormalizationError(
-            f"bands {', '.join(names)} found, {', '.join(missing)} missing. This mask needs {', '.join(wanted)}."
+            f"bands {', '.join(names)} found, {', '.join(missing)} missing. This mask needs "
+            f"{', '.join(wanted)}: add them."
         )
     if not np.issubdtype(reflectance.dtype, np.floating):
         raise NormalizationError(

@@ -5,9 +5,13 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+
 from millpond.normalization.errors import NormalizationError
 from millpond.offset import FIRST_DATE_WITH_OFFSET, OFFSET_DN, offset_of_baseline, stated_offset
+from millpond.raster import Raster
 
+_LARGEST_DN = 65535
 _BASELINE_IN_NAME = re.compile(r"_N(\d{2})(\d{2})_")
 _SENTINEL2_NAME = re.compile(r"(?:^|_)(?:S2[ABC]?|T\d{2}[A-Z]{3})_")
 _DATE_IN_NAME = re.compile(r"(?<!\d)((?:20)\d{2})(\d{2})(\d{2})(?=T\d{6}|\D|$)")
@@ -66,6 +70,61 @@ def offset_of_product(tags: Mapping[str, str], paths: Iterable[str | Path]) -> i
         return int(stated)
     found = {_offset_in_name(str(path)) for path in paths}
     return found.pop() if len(found) == 1 else None
+
+
+def offset_of_scene(scene: Raster, fitted: int | None, stated: int | None = None) -> int | None:
+    """The offset of an open scene that a normalization is to be applied to.
+
+    Parameters
+    ----------
+    scene : Raster
+    fitted : int or None
+        Of the imagery that the normalization was fitted on; None if unknown.
+    stated : int, optional
+        What the caller says; by default the offset is found as by `offset_of_product`.
+
+    Raises
+    ------
+    NormalizationError
+        If one of the two offsets is known and the other isn't: they can't be told to be the same.
+    """
+    offset = stated
+    if offset is None:
+        offset = offset_of_product(scene.tags(), (path.resolve() for path in scene.paths))
+    if offset is None and fitted is not None:
+        raise NormalizationError(
+            f"{scene.paths[0]}: radiometric offset unknown, needed since the normalization was fitted on offset "
+            f"{fitted}. State it: --offset 0 before processing baseline 04.00, --offset 1000 "
+            "since (in Python offset=0 or offset=1000)."
+        )
+    if offset is not None and fitted is None:
+        raise NormalizationError(
+            f"{scene.paths[0]}: radiometric offset {offset:,} found, but the normalization was fitted on imagery of "
+            "unknown offset. Fit it on a histogram with a stated offset (offset=..., --offset)."
+        )
+    return offset
+
+
+def shifted(dn: np.ndarray, by: int, nodata: int = 0) -> np.ndarray:
+    """Digital numbers brought from one radiometric offset to another.
+
+    0 and `nodata` stay, and so does 65535, which stands for saturation; nothing else becomes 0 or 65535.
+
+    Parameters
+    ----------
+    dn : array of uint16
+    by : int
+        What is added.
+    nodata : int
+
+    Returns
+    -------
+    array of uint16
+    """
+    if not by:
+        return dn
+    kept = (dn == 0) | (dn == nodata) | (dn == _LARGEST_DN)
+    return np.where(kept, dn, np.clip(dn.astype(np.int32) + by, 1, _LARGEST_DN - 1).astype(np.uint16))
 
 
 def _offset_in_name(path: str) -> int | None:

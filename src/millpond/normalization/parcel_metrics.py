@@ -90,7 +90,7 @@ def parcel_scores(reference: np.ndarray, predicted: np.ndarray, *, match_iou: fl
             "(rows, cols) or twice (n, rows, cols) expected. Bring them onto one grid."
         )
     if not 0 < match_iou <= 1:
-        raise NormalizationError(f"match_iou={match_iou!r} found, above 0 and up to 1 expected.")
+        raise NormalizationError(f"match_iou={match_iou!r} found, above 0 and up to 1 expected. Set it so.")
     known = reference != UNLABELLED
     rows, reference_sizes = _numbered(reference, known)
     columns, predicted_sizes = _numbered(predicted, known)

@@ -147,10 +147,10 @@ def simulate_patch(
     """
     if unknown := set(without) - set(MECHANISMS):
         raise NormalizationError(
-            f"mechanisms {', '.join(sorted(unknown))} found, some of {', '.join(MECHANISMS)} expected."
+            f"mechanisms {', '.join(sorted(unknown))} found, some of {', '.join(MECHANISMS)} expected. Name these."
         )
     if size < 32:
-        raise NormalizationError(f"a patch of {size} pixels found, at least 32 expected.")
+        raise NormalizationError(f"a patch of {size} pixels found, at least 32 expected. Make it larger.")
     mosaic_rng, ground_rng, snow_rng, air_rng, cloud_rng, noise_rng = rng.spawn(6)
     at = {name: climate.REFERENCE_LATITUDE_DEG if name in without else latitude_deg for name in MECHANISMS}
     sun = sun_at_pass(at["sun"], day_of_year)
@@ -191,7 +191,28 @@ def draw_places(
 
 
 def draw_clear_day(latitude_deg: float, rng: np.random.Generator, days: tuple[int, int] = (1, 365)) -> int:
-    """A day of the year on which a pass is clear enough and the sun high enough, drawn until there is one."""
+    """A day of the year on which a pass is clear enough and the sun high enough, drawn until there is one.
+
+    Parameters
+    ----------
+    latitude_deg : float
+    rng : numpy.random.Generator
+    days : (int, int)
+        First and last day to draw from.
+
+    Raises
+    ------
+    NormalizationError
+        If the sun is high enough on no day of the range.
+    """
+    # From the middle on, where the sun is soon found in most ranges.
+    in_order = sorted(range(days[0], days[1] + 1), key=lambda day: abs(day - sum(days) / 2))
+    if not any(sun_at_pass(latitude_deg, day).elevation_deg >= MIN_SUN_ELEVATION_DEG for day in in_order):
+        raise NormalizationError(
+            f"days {days[0]} to {days[1]} at a latitude of {latitude_deg:g} degrees found, one or more on which the "
+            f"sun stands at {MIN_SUN_ELEVATION_DEG:g} degrees or higher expected. Choose other days or "
+            "another latitude."
+        )
     while True:
         day = int(rng.integers(days[0], days[1] + 1))
         high = sun_at_pass(latitude_deg, day).elevation_deg >= MIN_SUN_ELEVATION_DEG

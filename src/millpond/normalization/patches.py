@@ -1,8 +1,9 @@
 """A folder of patches: where each lies, when it was taken, and which rasters beside it say what it shows.
 
 A patch is a GeoTIFF `<name>.tif` with the bands by name. Beside it there may be `<name>_landcover.tif` with codes of
-ESA WorldCover and `<name>_mask.tif`, which is not zero where a pixel is left out (cloud, snow). The day of acquisition
-is in the tag `ACQUIRED` or in the file's name; the tag `LAND_COVER` labels a whole patch.
+ESA WorldCover and `<name>_mask.tif`, which is not zero where a pixel is left out (cloud, snow). Each of them may end in
+`.tif` or `.tiff`, in upper case too. The day of acquisition is in the tag `ACQUIRED` or in the file's name; the tag
+`LAND_COVER` labels a whole patch.
 """
 
 import math
@@ -41,6 +42,7 @@ UNLABELLED = "unlabelled"
 
 _PIXEL_SIZE_TOLERANCE = 0.05
 _LABELS, _MASK = "_landcover", "_mask"
+_ENDINGS = (".tif", ".tiff")
 _DATE_IN_NAME = re.compile(r"(?<!\d)(20\d{2})(-?)(\d{2})\2(\d{2})(?!\d)")
 
 
@@ -91,15 +93,16 @@ def find_patches(
     Raises
     ------
     NormalizationError
-        If there is no patch, or a tag can't be read.
+        If there is no patch, a tag can't be read, or labels or a mask belong to no patch or are there twice.
     RasterError
         If a file is no raster or lacks a band.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise NormalizationError(f"{folder}: no such folder found, one with patches expected. Check the path.")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".tif", ".tiff"))
+    files = raster_files(folder)
     paths = [path for path in files if not path.stem.endswith((_LABELS, _MASK, "_parcels"))]
+    beside = _beside(files, paths)
     if not paths:
         raise NormalizationError(
             f"{folder}: no patch found, GeoTIFFs (.tif) with bands {', '.join(bands)} expected. Check the folder."
@@ -117,7 +120,7 @@ def find_patches(
             else:
                 found.append(
                     (
-                        _patch(raster, path, name, acquired, offset),
+                        _patch(raster, path, name, acquired, offset, beside),
                         raster.shape,
                         math.sqrt(abs(raster.transform.determinant)),
                     )
@@ -138,12 +141,17 @@ def find_patches(
     return kept, skipped
 
 
-def _patch(raster: Raster, path: Path, name: str, acquired: date | None, offset) -> Patch:
+def raster_files(folder: str | Path) -> list[Path]:
+    """All GeoTIFFs below a folder by their names: patches, labels and masks."""
+    return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in _ENDINGS)
+
+
+def _patch(raster: Raster, path: Path, name: str, acquired: date | None, offset, beside: dict[Path, Path]) -> Patch:
     rows, cols = raster.shape
     (longitude,), (latitude,) = transform(
         raster.crs, "EPSG:4326", *([at] for at in raster.transform @ (cols / 2, rows / 2))
     )
-    labels, mask = (_beside(path, suffix) for suffix in (_LABELS, _MASK))
+    labels, mask = (beside.get(path.with_name(path.stem + what)) for what in (_LABELS, _MASK))
     if offset == "auto":
         offset = offset_of_product(raster.tags(), [path.resolve()])
     corner = tuple(round(number, 6) for number in tuple(raster.transform)[:6])
@@ -160,9 +168,29 @@ def _patch(raster: Raster, path: Path, name: str, acquired: date | None, offset)
     )
 
 
-def _beside(path: Path, suffix: str) -> Path | None:
-    other = path.with_name(path.stem + suffix + path.suffix)
-    return other if other.is_file() else None
+def _beside(files: list[Path], patches: list[Path]) -> dict[Path, Path]:
+    """Labels and masks, by their path without the ending; each must belong to a patch."""
+    owners = {path.with_suffix("") for path in patches}
+    found: dict[Path, Path] = {}
+    orphans = []
+    for path in files:
+        place = path.with_name(path.stem)
+        for what in (_LABELS, _MASK):
+            if path.stem.endswith(what) and place.with_name(path.stem.removesuffix(what) or "_") not in owners:
+                orphans.append(path)
+            elif path.stem.endswith(what):
+                if place in found:
+                    raise NormalizationError(
+                        f"{path}: {found[place].name} beside it found, one of them expected. Remove the other."
+                    )
+                found[place] = path
+    if orphans:
+        more = f" (and {len(orphans) - 1:,} more)" if len(orphans) > 1 else ""
+        raise NormalizationError(
+            f"{orphans[0]}{more}: labels or a mask without a patch found, a patch of the same name without {_LABELS} "
+            f"or {_MASK} expected beside it. Add the patch, or move the file away; rename it if it is a patch itself."
+        )
+    return found
 
 
 def _label(raster: Raster, path: Path) -> str:

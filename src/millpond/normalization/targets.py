@@ -30,8 +30,8 @@ class Targets(NamedTuple):
     boundary : uint8
         1 on the outermost pixels of a field.
     distance : float32
-        From the nearest boundary pixel, over the largest such distance in the parcel: 0 on the boundary, 1 deepest
-        inside.
+        From the nearest boundary pixel of the parcel, over the largest such distance in it: 0 on the boundary, 1
+        deepest inside.
     """
 
     extent: np.ndarray
@@ -45,8 +45,8 @@ def parcel_targets(parcels: np.ndarray) -> Targets:
     A boundary pixel is a pixel of a parcel that touches, with an edge or a corner, a pixel of another parcel or of no
     parcel: the pixels of the field that touch its outline. Two adjacent fields so have a boundary of two pixels, one on
     either side. Where the raster ends, or unlabelled pixels begin, nobody knows whether the field goes on: that makes
-    no boundary. A field that shows no boundary at all lies at distance 1 throughout; one that is nothing but boundary
-    at 0.
+    no boundary. A field that shows no boundary at all lies at distance 1 throughout, whatever other fields show; one
+    that is nothing but boundary at 0.
 
     Parameters
     ----------
@@ -63,16 +63,20 @@ def parcel_targets(parcels: np.ndarray) -> Targets:
         raise NormalizationError(f"parcels of shape {parcels.shape} found, (rows, cols) expected. Pass one raster.")
     extent = parcels > 0
     boundary = extent & _touches_another(parcels)
-    if not boundary.any():
-        return Targets(extent.astype(np.uint8), boundary.astype(np.uint8), extent.astype(np.float32))
-    # One transform serves all parcels: whatever lies inside is nearest to a boundary pixel of its own parcel, which
-    # every way out of it crosses.
-    distance = np.where(extent, ndimage.distance_transform_edt(~boundary), 0).astype(np.float32)
-    inside = distance > 0
-    _, parcel = np.unique(parcels[inside], return_inverse=True)
-    deepest = np.zeros(parcel.max(initial=-1) + 1, np.float32)
-    np.maximum.at(deepest, parcel, distance[inside])
-    distance[inside] /= deepest[parcel]
+    labels = np.zeros(parcels.shape, np.int32)
+    labels[extent] = np.unique(parcels[extent], return_inverse=True)[1] + 1
+    boxes = ndimage.find_objects(labels)
+    distance = np.zeros(parcels.shape, np.float32)
+    # Each parcel by itself: beyond unlabelled pixels the boundary of another one may be nearer than its own.
+    for number in np.unique(labels[extent & ~boundary]):
+        box = boxes[number - 1]
+        own = labels[box] == number
+        ends = own & boundary[box]
+        if ends.any():
+            depth = ndimage.distance_transform_edt(~ends)[own].astype(np.float32)
+            distance[box][own] = depth / depth.max()
+        else:
+            distance[box][own] = 1
     return Targets(extent.astype(np.uint8), boundary.astype(np.uint8), distance)
 
 

@@ -13,11 +13,12 @@ from rasterio.windows import Window
 from tqdm import tqdm
 
 from millpond.normalization.errors import NormalizationError
-from millpond.normalization.histogram import DEFAULT_BANDS, N_DN, read_digital_numbers
-from millpond.normalization.offset import offset_of_product
+from millpond.normalization.histogram import DEFAULT_BANDS, read_digital_numbers
+from millpond.normalization.offset import offset_of_scene, shifted
 from millpond.normalization.segmentation import STRIDE, Segmenter
 from millpond.normalization.targets import TARGETS
-from millpond.raster import Raster, open_raster, write_blocks
+from millpond.normalization.transforms import Normalization
+from millpond.raster import Raster, band_name, open_raster, write_blocks
 
 
 def predict_scene(
@@ -47,7 +48,8 @@ def predict_scene(
     out : path, optional
         GeoTIFF to write: float32, NaN where there are no data. Memory then doesn't grow with the scene.
     bands : sequence of str, optional
-        To open; by default those of the normalization, else `DEFAULT_BANDS`.
+        To open, for a network without normalization; by default `DEFAULT_BANDS`. With one they are those of the
+        normalization, in its order, and nothing else is taken.
     tile : int
         Side in pixels of what is kept of a tile, a multiple of 32.
     overlap : int
@@ -56,7 +58,8 @@ def predict_scene(
         Digital number that stands for no data, beside what the file itself says; a pixel with it in any band is NaN.
     offset : int, optional
         Radiometric offset of the scene; by default from its metadata, name or date. Where it isn't that of the
-        normalization, the digital numbers are shifted.
+        normalization, the digital numbers are shifted (`millpond.normalization.offset.shifted`). A network without
+        normalization keeps no offset to shift to, so that it takes none.
     progress : bool
         Show a bar on stderr, if it is a terminal.
 
@@ -68,7 +71,8 @@ def predict_scene(
     Raises
     ------
     NormalizationError
-        If a setting is out of its range, or offset of scene or normalization unknown where the other is known.
+        If a setting is out of its range, the bands aren't those of the normalization, offset of scene or normalization
+        is unknown where the other is known, or an offset is stated for a network without normalization.
     RasterError
         If the scene can't be read or `out` not be written.
     """
@@ -78,11 +82,21 @@ def predict_scene(
             f"above 0. Round both."
         )
     normalization = segmenter.normalization
+    if normalization is None and offset is not None:
+        raise NormalizationError(
+            f"offset={offset} for a network without normalization found, none expected: it knows nothing of the offset "
+            "it was trained on. Leave it away, and pass digital numbers with that offset."
+        )
     if bands is None:
         bands = DEFAULT_BANDS if normalization is None else normalization.bands
+    bands = tuple(map(band_name, bands))
+    _check_bands(bands, normalization)
     opened = nullcontext(raster) if isinstance(raster, Raster) else open_raster(raster, bands)
     with opened as scene:
-        shift = 0 if normalization is None else _shift(normalization.offset, offset, scene)
+        _check_bands(scene.bands, normalization)
+        shift = 0
+        if normalization is not None and (found := offset_of_scene(scene, normalization.offset, offset)) is not None:
+            shift = normalization.offset - found
         tiles = _predicted(segmenter, scene, tile, overlap, nodata, shift, progress)
         if out is not None:
             write_blocks(out, tiles, like=scene, bands=_layers(segmenter), inputs=scene.paths)
@@ -110,10 +124,7 @@ def _predicted(segmenter, scene, tile, overlap, nodata, shift, progress) -> Iter
     for keep, read in tqdm(windows(scene.shape, tile, overlap), unit="tile", disable=None if progress else True):
         dn = read_digital_numbers(scene, read, nodata)
         empty = (dn == nodata).any(axis=0)
-        if shift:
-            # 0 and 65535 keep their meaning of no data and of saturation
-            moved = np.clip(dn.astype(np.int32) + shift, 1, N_DN - 1).astype(np.uint16)
-            dn = np.where(empty | (dn == N_DN - 1), dn, moved)
+        dn = shifted(dn, shift, nodata)
         top, left = keep.row_off - read.row_off, keep.col_off - read.col_off
         inner = slice(top, top + keep.height), slice(left, left + keep.width)
         if empty[inner].all():
@@ -124,18 +135,12 @@ def _predicted(segmenter, scene, tile, overlap, nodata, shift, progress) -> Iter
         yield keep, values
 
 
-def _shift(fitted: int | None, offset: int | None, scene: Raster) -> int:
-    """What to add to a scene's digital numbers."""
-    if offset is None:
-        offset = offset_of_product(scene.tags(), (path.resolve() for path in scene.paths))
-    if (offset is None) != (fitted is None):
-        unknown = "scene" if offset is None else "normalization"
+def _check_bands(found: Sequence[str], normalization: Normalization | None) -> None:
+    if normalization is not None and tuple(found) != tuple(map(band_name, normalization.bands)):
         raise NormalizationError(
-            f"{scene.paths[0]}: radiometric offset of the {unknown} unknown, needed since that of the other is "
-            f"{offset if fitted is None else fitted}. Pass offset=0 for a scene from before processing baseline 04.00, "
-            "offset=1000 since, and fit normalizations on histograms with a stated offset."
+            f"bands {', '.join(found)} found, {', '.join(normalization.bands)} in this order expected, as the "
+            "network's normalization was fitted. Open the scene with these bands, or leave bands=... away."
         )
-    return 0 if offset is None else fitted - offset
 
 
 def _layers(segmenter: Segmenter) -> tuple[str, ...]:

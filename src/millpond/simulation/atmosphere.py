@@ -54,15 +54,16 @@ def top_of_atmosphere(
         Of the ground.
     sun : Sun
     bands : tuple of str
-        Names in `millpond.simulation.illumination.WAVELENGTH_UM`.
+        Names in `OZONE_DEPTH`: what the short-wave infrared loses to water vapour isn't simulated.
     turbidity : float
         Optical depth of aerosols at one micrometre.
 
     Raises
     ------
     SimulationError
-        If the sun stands lower than `MIN_SUN_ELEVATION_DEG`.
+        If the sun stands lower than `MIN_SUN_ELEVATION_DEG`, or a band is unknown.
     """
+    _check_bands(bands, OZONE_DEPTH)
     if sun.elevation_deg < MIN_SUN_ELEVATION_DEG:
         raise SimulationError(
             f"sun elevation of {sun.elevation_deg:.1f} degrees found, at least {MIN_SUN_ELEVATION_DEG:g} expected. "
@@ -100,6 +101,20 @@ def molecular_reflectance(depth: float | np.ndarray, sun_height: float) -> float
 
 
 def saturated(reflectance: np.ndarray, sun: Sun, bands: tuple[str, ...]) -> np.ndarray:
-    """(n_bands, rows, cols) reflectance, cut where the instrument saturates."""
+    """(n_bands, rows, cols) reflectance, cut where the instrument saturates; bands are names in `SATURATION_OVERHEAD`.
+
+    Raises
+    ------
+    SimulationError
+        If a band is unknown.
+    """
+    _check_bands(bands, SATURATION_OVERHEAD)
     highest = np.array([SATURATION_OVERHEAD[band] for band in bands]) / np.sin(np.radians(sun.elevation_deg))
     return np.minimum(reflectance, highest[:, None, None])
+
+
+def _check_bands(bands: tuple[str, ...], known: dict[str, float]) -> None:
+    if unknown := [band for band in bands if band not in known]:
+        raise SimulationError(
+            f"bands {', '.join(unknown)} found, some of {', '.join(known)} expected. Leave the others out."
+        )
