@@ -378,9 +378,9 @@ glue("tab-land-floor", plots.table(pd.DataFrame(rows)))
 # d_{ij} = a + b_\varphi\,|\varphi_i - \varphi_j| + b_\lambda\,|\lambda_i - \lambda_j| \cos\bar\varphi + \varepsilon_{ij},
 # $$ (eq-mrm)
 #
-# with latitudes $\varphi$ and longitudes $\lambda$ of the regions, the latter shortened to degrees of a great circle. Pairs that share a region are not independent; so intervals come from leaving out one region after the other. "Latitude matters more" is a claim about $b_\varphi - b_\lambda$ ({numref}`tab-land-slopes`).
+# with latitudes $\varphi$ and longitudes $\lambda$ of the regions, the latter shortened to degrees of a great circle. Of {glue:text}`land_regions` regions those with cropland in {glue:text}`land_least` patches or more take part. Pairs that share a region are not independent; so intervals come from leaving out one region after the other. "Latitude matters more" is a claim about $b_\varphi - b_\lambda$ ({numref}`tab-land-slopes`).
 #
-# ````{table} Simulated, archived: slopes of the distances between regions (of {glue:text}`land_regions` those with cropland in {glue:text}`land_least` patches or more) on the gaps in latitude and longitude ({eq}`eq-mrm`), mean and range over the seeds; in how many seeds the 95 % interval of their difference lies above zero; and how much of the distances both explain.
+# ````{table} Simulated, archived: slopes of the distances between regions on the gaps in latitude and longitude ({eq}`eq-mrm`), mean and range over the seeds; in how many seeds the 95 % interval of their difference lies above zero; and how much of the distances both explain.
 # :name: tab-land-slopes
 # ```{glue:md} tab-land-slopes
 # :format: myst

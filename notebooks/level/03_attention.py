@@ -115,7 +115,7 @@ plt.close(fig)
 #
 # ## With and without
 #
-# {numref}`tab-attention-scores` compares the three on Sentinel-2 and random sampling; the study does not say which combination it took, and its figures suggest each reservoir's best. The networks of a seed see the same weather, split and order of dates, so we take differences seed by seed and reservoir by reservoir.
+# {numref}`tab-attention-scores` compares the three on Sentinel-2 and random sampling; the study does not say which combination it took, and its figures suggest each reservoir's best. The networks of a seed see the same weather, split and order of dates, so we take differences seed by seed and reservoir by reservoir. Intervals of single scores come from drawing whole blocks of {glue:text}`attention_block_days` days.
 
 # %% tags=["hide-input", "remove-output"]
 plain = load_runs(ARCHIVE / "twin")
@@ -202,7 +202,7 @@ glue("attention_planned", f"{len(grids_of('full')['attention'][1]) * grids_of('f
 print(pairs, f"{gain:+.3f} {csam[0]:+.3f}")
 
 # %% [markdown]
-# ````{table} Simulated reservoirs, archived: R² and RMSE on test dates, Sentinel-2 and random sampling. In brackets: of several seeds the range; of one seed the 95 % interval from drawing whole blocks of {glue:text}`attention_block_days` days.
+# ````{table} Simulated reservoirs, archived: R² and RMSE on test dates, Sentinel-2 and random sampling. In brackets: of several seeds the range; of one seed the 95 % interval from drawing whole blocks of days.
 # :name: tab-attention-scores
 # ```{glue:md} tab-attention-scores
 # :format: myst
