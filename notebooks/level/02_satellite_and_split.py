@@ -267,7 +267,7 @@ def score(combination: tuple, model: str, column: str) -> pd.Series:
 
 def label(combination: tuple) -> str:
     reservoir, sensor, sampling = combination
-    return f"{reservoir}, {SATELLITES[sensor]}, {sampling}"
+    return f"{reservoir}, S{sensor[-1]}, {sampling}"
 
 
 COMBINATIONS = [(r, s, p) for r in CALIFORNIA for s in SENSORS for p in ("random", "chronological")]
@@ -365,7 +365,7 @@ glue("level_untrained", f"{len(untrained)}", display=False)
 print(better, len(untrained), f"{networks['train_r2'].min():.2f}")
 
 # %% [markdown]
-# ````{table} Simulated reservoirs, archived, beside the study's Table 4: R² on test dates. In brackets: of several seeds the range; of one seed the 95 % interval from drawing whole blocks of days. Curve: area-level curve; shore: shore-level fit; forest: random forest on band statistics.
+# ````{table} Simulated reservoirs, archived, beside the study's Table 4: R² on test dates. S2 is Sentinel-2, S1 Sentinel-1. In brackets: of several seeds the range; of one seed the 95 % interval from drawing whole blocks of days. Curve: area-level curve; shore: shore-level fit; forest: random forest on band statistics.
 # :name: tab-level-table4
 # ```{glue:md} tab-level-table4
 # :format: myst
@@ -394,7 +394,7 @@ print(better, len(untrained), f"{networks['train_r2'].min():.2f}")
 # ````
 #
 # On its own training dates, the lowest R² of a network is {glue:text}`level_train_low`; {glue:text}`level_untrained` runs are not above zero. On test dates, of {glue:text}`level_combinations` combinations the area-level curve has the higher mean R² in {glue:text}`level_curve_better`, the forest in
-# {glue:text}`level_forest_better`, and the shore-level fit in {glue:text}`level_shore_better`. {numref}`tab-level-gains` compares on the same dates; intervals come from drawing whole blocks of {glue:text}`level_block_days` days. The network's errors are clearly smaller than the curve's in {glue:text}`level_beats_curve` combinations and clearly larger in {glue:text}`level_loses_curve`; against the shore-level fit it is {glue:text}`level_beats_shore` and {glue:text}`level_loses_shore`. Reservoir by reservoir, its RMSE less the curve's is {glue:text}`level_gain_BHC` at Brush Creek, {glue:text}`level_gain_BIL` at Buck Island, {glue:text}`level_gain_GLL` at Gerle Lake and {glue:text}`level_gain_LYS` at Lyons, means of four combinations. The share of the surface that falls dry is {glue:text}`level_dry`, in the same order: the more the area tells, the less a network adds.
+# {glue:text}`level_forest_better`, and the shore-level fit in {glue:text}`level_shore_better`. {numref}`tab-level-gains` compares on the same dates; intervals come from drawing whole blocks of {glue:text}`level_block_days` days. The network's errors are clearly smaller than the curve's in {glue:text}`level_beats_curve` combinations and clearly larger in {glue:text}`level_loses_curve`; against the shore-level fit it is {glue:text}`level_beats_shore` and {glue:text}`level_loses_shore`. Reservoir by reservoir, its RMSE less the curve's is {glue:text}`level_gain_BHC` at Brush Creek, {glue:text}`level_gain_BIL` at Buck Island, {glue:text}`level_gain_GLL` at Gerle Lake and {glue:text}`level_gain_LYS` at Lyons, means of four combinations. The share of the surface that falls dry is {glue:text}`level_dry`, in the same order.
 #
 # ````{table} Simulated reservoirs, archived: RMSE of the network less that of simpler models on the same test dates, with the 95 % interval from drawing whole blocks of dates. Below zero the network is better.
 # :name: tab-level-gains
