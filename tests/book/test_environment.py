@@ -13,10 +13,13 @@ ROOT = Path(__file__).parents[2]
 CONDA_NAMES = {"pytorch-cpu": "torch", "playwright-python": "playwright"}
 CONDA_ONLY = {"python", "pip", "editables", "hatchling"}  # the build tools stand in build-system, not in dependencies
 
+NOT_IN_THE_BOOK = {"clouds"}  # s2cloudless and what it needs are large, and no chapter calls it
+
 
 def project() -> dict[str, SpecifierSet]:
     tables = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    groups = [tables["dependencies"], *tables["optional-dependencies"].values()]
+    optional = {name: lines for name, lines in tables["optional-dependencies"].items() if name not in NOT_IN_THE_BOOK}
+    groups = [tables["dependencies"], *optional.values()]
     requirements = [Requirement(line) for group in groups for line in group]
     return {canonicalize_name(requirement.name): requirement.specifier for requirement in requirements}
 
