@@ -14,7 +14,7 @@
 # The level study {cite:p}`wu2023` trains its network on four reservoirs in California, with each of two satellites and two ways to choose the dates that test it. Its matched pairs are not published; images and levels are public at their agencies, and `millpond level download` is meant to fetch them, but a book cannot bring the archives along.
 # So we build twins: reservoirs on real terrain whose level we know because we set it. A twin answers what *can* happen, and why. It cannot tell what did happen in California.
 #
-# **You will learn** what spoils the area of water in an image, how a random split flatters, whether intervals keep their promise, and which of the study's claims a twin supports.
+# **You will learn** what spoils the area of water in an image, whether a random split flatters, whether intervals keep their promise, and which of the study's claims a twin supports.
 # **You need** [the chapter before](01_seen_49_times.ipynb). **It runs** in under half a minute on two cores.
 
 # %% tags=["hide-input"]
@@ -480,6 +480,7 @@ glue("tab-level-leak", plots.table(pd.DataFrame(rows)))
 leak = -mean_gap(NETWORK, "blocked", "rmse_m")
 later = -mean_gap(NETWORK, "chronological", "rmse_m")
 curve_leak = -mean_gap(CURVE, "blocked", "rmse_m")
+glue("level_block_held", f"{BLOCK_DAYS}", display=False)
 glue("level_leak", plots.mean_and_range(pd.Series(leak), "{:+.2f}") + " m", display=False)
 glue("level_leak_curve", plots.mean_and_range(pd.Series(curve_leak), "{:+.2f}") + " m", display=False)
 glue("level_later", plots.mean_and_range(pd.Series(later), "{:+.2f}") + " m", display=False)
@@ -493,7 +494,7 @@ print(f"{leak.mean():+.2f} {later.mean():+.2f} {curve_leak.mean():+.2f}")
 # ```
 # ````
 #
-# Holding out whole blocks of 30 days costs the network {glue:text}`level_leak` of RMSE, and the curve {glue:text}`level_leak_curve`; testing on later years costs the network {glue:text}`level_later` ({numref}`tab-level-leak`). Part of that is memory of neighbours, part is levels and seasons that the training lacks. How large it is depends on how long the twins' levels remember: {numref}`tab-level-removed` has Brush Creek with a storage of 200 days of inflow instead of 20.
+# Holding out whole blocks of {glue:text}`level_block_held` days instead of single dates changes the RMSE of the network by {glue:text}`level_leak`, and that of the curve by {glue:text}`level_leak_curve`; testing on later years changes that of the network by {glue:text}`level_later` ({numref}`tab-level-leak`). What lies above zero is memory of neighbours, or levels and seasons that the training lacks; what lies below is chance. How large it can be depends on how long the twins' levels remember: {numref}`tab-level-removed` has Brush Creek with a storage of 200 days of inflow instead of 20.
 # The fourth way, a reservoir that no training has seen, is for a chapter that is to come.
 #
 # ## Do intervals keep what they promise?
@@ -563,7 +564,7 @@ for (reservoir, sensor, sampling, effect), part in removed.groupby(
 glue("tab-level-removed", plots.table(pd.DataFrame(rows)))
 
 # %% [markdown]
-# ````{table} Simulated reservoirs, archived: mean R² under random sampling with all effects and without one, by the same seeds.
+# ````{table} Simulated reservoirs, archived: mean R² on test dates with all effects and without one, by the same seeds; a dash where the network has not been run.
 # :name: tab-level-removed
 # ```{glue:md} tab-level-removed
 # :format: myst
