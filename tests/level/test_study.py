@@ -156,6 +156,7 @@ def test_depths_of_other_reservoirs_are_borrowed():
     (left_out,) = study.score_depth(**options, own=False)
     assert (own["n_train"], own["n_test"]) == (24 + 30 + 30, 6)
     assert (left_out["n_train"], left_out["n_test"]) == (60, 30)
+    assert len(left_out["days"].split()) == 30
     depths = study.depth_m("BHC", study.twin("BHC", "sentinel2", 0))
     assert 0 < depths.min() < depths.max() <= CHARACTERS["BHC"].dam_m
     assert max(map(int, left_out["levels_cm"].split())) / 100 == pytest.approx(depths.max(), abs=0.01)

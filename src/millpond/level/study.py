@@ -391,7 +391,7 @@ def score_twin(
     rows = _history(fitted)
     rows[-1] |= {"n_train": len(train), "train_r2": _r2(fitted, scenes.images[train], scenes.level_m[train])}
     rows[-1] |= _scores(scenes.level_m[test], fitted.predict(scenes.images[test]))
-    rows[-1]["days"] = " ".join(str(n) for n in (scenes.dates[test] - scenes.dates.min()).days)
+    rows[-1]["days"] = _days(scenes, test)
     if model in NETWORKS:
         water = AreaLevelRegressor(scenes.bands, threshold=CALM_DB if sensor == "sentinel1" else None).water(
             scenes.images
@@ -441,6 +441,7 @@ def score_depth(
     rows = _history(fitted)
     rows[-1] |= {"n_train": len(images), "train_r2": _r2(fitted, images, depths_m)}
     rows[-1] |= _scores(depth_m(target, scenes)[test], fitted.predict(scenes.images[test]))
+    rows[-1]["days"] = _days(scenes, test)
     return rows
 
 
@@ -526,6 +527,11 @@ def _history(fitted) -> list[dict]:
 
 def _r2(fitted, images: np.ndarray, level_m: np.ndarray) -> float:
     return r2_score(level_m, fitted.predict(images))
+
+
+def _days(scenes: Scenes, chosen: np.ndarray) -> str:
+    """Days since the first scene, joined by blanks."""
+    return " ".join(str(n) for n in (scenes.dates[chosen] - scenes.dates.min()).days)
 
 
 def _scores(true: np.ndarray, estimate: np.ndarray) -> dict:
