@@ -386,12 +386,16 @@ print(better, len(untrained), f"{networks['train_r2'].min():.2f}")
 # ```
 # ````
 #
+# `````{admonition} The same as MAE
+# :class: dropdown
+#
 # ````{table} Simulated reservoirs, archived, beside the study's Table 4: MAE on test dates, with intervals as above.
 # :name: tab-level-mae
 # ```{glue:md} tab-level-mae
 # :format: myst
 # ```
 # ````
+# `````
 #
 # On its own training dates, the lowest R² of a network is {glue:text}`level_train_low`; {glue:text}`level_untrained` runs are not above zero. On test dates, of {glue:text}`level_combinations` combinations the area-level curve has the higher mean R² in {glue:text}`level_curve_better`, the forest in
 # {glue:text}`level_forest_better`, and the shore-level fit in {glue:text}`level_shore_better`. {numref}`tab-level-gains` compares on the same dates; intervals come from drawing whole blocks of {glue:text}`level_block_days` days. The network's errors are clearly smaller than the curve's in {glue:text}`level_beats_curve` combinations and clearly larger in {glue:text}`level_loses_curve`; against the shore-level fit it is {glue:text}`level_beats_shore` and {glue:text}`level_loses_shore`. Reservoir by reservoir, its RMSE less the curve's is {glue:text}`level_gain_BHC` at Brush Creek, {glue:text}`level_gain_BIL` at Buck Island, {glue:text}`level_gain_GLL` at Gerle Lake and {glue:text}`level_gain_LYS` at Lyons, means of four combinations. The share of the surface that falls dry is {glue:text}`level_dry`, in the same order.
