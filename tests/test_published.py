@@ -17,6 +17,7 @@ ROWS = {
     "lstm_cnn_table1_mnist": 5,
     "lstm_cnn_table2_idc": 3,
     "normalization_claims": 20,
+    "wu2023_other_methods": 8,  # of its section 5
     "wu2023_table1_california_reservoirs": 4,
     "wu2023_table2_validation_reservoirs": 3,
     "wu2023_table3_hyperparameters": 3,
@@ -66,6 +67,7 @@ def test_numbers_are_numbers_and_sections_are_text():
         (98.125, "lstm_cnn_table1_mnist", "validation_accuracy_percent", {"model": "LSTM"}),
         (85.017, "lstm_cnn_table2_idc", "validation_accuracy_percent", {"model": "LSTM-CNN"}),
         (180138886, "normalization_claims", "value", {"claim": "pixels after filtering"}),
+        (1.01, "wu2023_other_methods", "value", {"quantity": "highest RMSE (m)"}),
         (7682, "wu2023_table1_california_reservoirs", "capacity_1e3_m3", {"name": "Lyons"}),
         (-102.57, "wu2023_table2_validation_reservoirs", "longitude_deg", {"reservoir": "ARR"}),
         (1500, "wu2023_table3_hyperparameters", "value", {"hyperparameter": "epochs"}),

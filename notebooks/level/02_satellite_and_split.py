@@ -499,7 +499,7 @@ print(f"{leak.mean():+.2f} {later.mean():+.2f} {curve_leak.mean():+.2f}")
 # ````
 #
 # Holding out whole blocks of {glue:text}`level_block_held` days instead of single dates changes the RMSE of the network by {glue:text}`level_leak`, and that of the curve by {glue:text}`level_leak_curve`; testing on later years changes that of the network by {glue:text}`level_later` ({numref}`tab-level-leak`). What lies above zero is memory of neighbours, or levels and seasons that the training lacks; what lies below is chance. How large it can be depends on how long the twins' levels remember: {numref}`tab-level-removed` has Brush Creek with a storage of 200 days of inflow instead of 20.
-# The fourth way, a reservoir that no training has seen, is for a chapter that is to come.
+# The fourth way, a reservoir that no training has seen, is in [the last chapter](04_borrowing_data.ipynb).
 #
 # ## Do intervals keep what they promise?
 #

@@ -4,7 +4,7 @@ import pytest
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from millpond.level.errors import LevelError
-from millpond.level.evaluation import pooled_scores, scores_of_run, with_interval, with_spread
+from millpond.level.evaluation import offset_of_run, pooled_scores, scores_of_run, with_interval, with_spread
 
 
 def test_scores_are_means_over_repetitions():
@@ -67,3 +67,11 @@ def test_one_seed_has_an_interval_and_several_a_range():
     assert with_spread(one, "mae_m") == "0.20 (0.00 to 0.50)"
     two = pd.concat([one, one.assign(mae_m=0.4)])
     assert with_spread(two, "mae_m") == "0.30 (0.20 to 0.40)"
+
+
+def test_an_offset_is_told_from_the_rest():
+    # levels 1, 2, 3 m; estimates are 5 m too high, and off by 0, -1 and +1 m from there
+    found = offset_of_run({"levels_cm": "100 200 300", "errors_cm": "500 400 600"})
+    assert found == pytest.approx({"offset_m": 5, "rest_m": (2 / 3) ** 0.5, "constant_m": (2 / 3) ** 0.5})
+    constant = offset_of_run({"levels_cm": "100 200 300", "errors_cm": "900 800 700"})
+    assert constant["rest_m"] == pytest.approx(constant["constant_m"])

@@ -74,6 +74,24 @@ def scores_of_run(run) -> dict[str, np.ndarray]:
     return pooled_scores(levels_cm / 100, (levels_cm + errors_cm) / 100, days // BLOCK_DAYS)
 
 
+def offset_of_run(run) -> dict[str, float]:
+    """Split the errors of an archived run into what is the same on all dates, and the rest.
+
+    Parameters
+    ----------
+    run : mapping
+        As for `scores_of_run`.
+
+    Returns
+    -------
+    dict
+        `offset_m`: mean error; `rest_m`: standard deviation of the errors, the RMSE once the offset is known;
+        `constant_m`: standard deviation of the true levels, which is `rest_m` of an estimate that never changes.
+    """
+    levels_m, errors_m = (np.array(run[name].split(), float) / 100 for name in ("levels_cm", "errors_cm"))
+    return {"offset_m": errors_m.mean(), "rest_m": errors_m.std(), "constant_m": levels_m.std()}
+
+
 def with_spread(runs, score: str, form: str = "{:.2f}") -> str:
     """A score of archived runs: of several seeds their mean and range, of one seed the value and its interval.
 
