@@ -234,8 +234,10 @@ def _run(function: Callable, case: dict, seed: int) -> tuple[list[dict], str | N
 
 
 def _release_memory() -> None:
-    """Give back what a run left: networks that hold each other in cycles, and freed tensors, which glibc keeps on its heap.
-    Together they are half a gigabyte a training."""
+    """Give back what a run left: networks that hold each other in cycles, and freed tensors, which glibc keeps.
+
+    Together they are half a gigabyte a training.
+    """
     gc.collect()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
