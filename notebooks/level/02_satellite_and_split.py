@@ -190,6 +190,7 @@ for (name, scenes), color in zip(compared.items(), ("#0072B2", "#D55E00"), stric
 axes[0].set_ylabel("density")
 axes[2].set(xlabel="area, of the largest", ylabel="level, of the range")
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8)
+glue("level_masked", f"{lyons.cloudy.mean():.1%}", display=False)
 glue("level_likeness_told", f"{' and '.join(compared)}", display=False)
 glue("fig-level-likeness", fig)
 plt.close(fig)
@@ -657,7 +658,7 @@ print({name: f"{radar[name].mean():.2f}" for name in radar}, f"{calm.mean():.2f}
 # - Twins lie on terrain of another region, sixty heights of a DEM interpolated, with a wall around the square. Slopes are gentler than in the Sierra Nevada.
 # - Dates are drawn at random: no repeat of five or twelve days, no clouds that follow the season. Both satellites cover the same years, which in the study they may not; so its comparison of satellites in later years cannot be repeated.
 # - Only two of the twins freeze. Gauges are exact, and of the moment of the image.
-# - The curve counts every pixel of the square that looks like water, shadows of hills included; a practitioner would mask it.
+# - The curve counts every pixel of the square that looks like water, shadows of hills included; a practitioner would mask it. A mask of clouds would take out {glue:text}`level_masked` of the pixels of Lyons.
 # - Trained for {glue:text}`level_epochs` epochs instead of the study's 1,500, on a chip size of our choice.
 # - A seed changes weather, split and weights together; ranges do not tell them apart.
 # - Agreement with the published values would prove nothing: characters were taken from the study's text.
