@@ -6,9 +6,8 @@ import io
 import os
 import stat
 import tarfile
-import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 import rasterio
@@ -53,16 +52,10 @@ class Server(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server():
+def server(serve):
     handler = type("Handler", (Server,), {"requests": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        httpd.address = f"http://127.0.0.1:{httpd.server_port}"
-        httpd.requests = handler.requests
-        yield httpd
-        httpd.shutdown()
-        thread.join()
+    handler.address = serve(handler)
+    return handler
 
 
 @pytest.fixture

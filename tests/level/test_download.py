@@ -2,8 +2,7 @@
 
 import json
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 import geopandas as gpd
@@ -134,17 +133,11 @@ class Service:
 
 
 @pytest.fixture
-def service(tmp_path):
+def service(serve, tmp_path):
     (tmp_path / "served").mkdir()
     found = Service(tmp_path / "served")
-    handler = type("Handler", (Server,), {"service": found})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        found.url = f"http://127.0.0.1:{httpd.server_port}/stac"
-        yield found
-        httpd.shutdown()
-        thread.join()
+    found.url = serve(type("Handler", (Server,), {"service": found})) + "/stac"
+    return found
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """The download of AI4Boundaries, from a server that misbehaves on request."""
 
 import hashlib
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -68,20 +67,15 @@ class Server(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(monkeypatch):
+def server(serve, monkeypatch):
     monkeypatch.setattr(ai4boundaries_download, "_PAUSE_S", 0)
     content = {SPLIT_TABLE: table()}
     for i, name in enumerate(TILES):
         content[image_path(name)] = b"\x89HDF\r\n" + bytes([i]) * 100_000
         content[label_path(name)] = b"II*\0" + bytes([i]) * 100
     handler = type("Handler", (Server,), {"asked": [], "faults": {}, "content": content})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        handler.base = f"http://127.0.0.1:{httpd.server_port}/data/"
-        yield handler
-        httpd.shutdown()
-        thread.join()
+    handler.base = serve(handler) + "/data/"
+    return handler
 
 
 def get(server, folder, n=None, **how):

@@ -1,0 +1,23 @@
+"""What the tests of several rooms need."""
+
+import threading
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+
+@pytest.fixture
+def serve():
+    """Serve with a class of request handlers until the test ends; gives the server's address."""
+    with ExitStack() as stack:
+
+        def start(handler: type[BaseHTTPRequestHandler]) -> str:
+            server = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), handler))
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+            thread.start()
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield start
