@@ -60,7 +60,8 @@ MONTHS = ["J", "F", "M", "A", "M", "J", "J", "A", "S", "O", "N", "D"]
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
-    write_survey(survey(60, 64, np.random.default_rng(0)), Path(folder))
+    surveyed = list(survey(60, 64, np.random.default_rng(0)))
+    write_survey(surveyed, Path(folder))
     counted = patch_statistics(folder, region_size_deg=REGION_SIZE_DEG)
 
 # %% tags=["remove-cell", "nbval-check-output"]
@@ -79,11 +80,25 @@ rows = [
 ]  # fmt: skip
 glue("tab-land-built-in", plots.table(pd.DataFrame(rows)))
 
-fig, axes = plt.subplots(2, 4, figsize=(7.5, 3.9))
-for column, (name, (latitude, longitude)) in zip(
-    axes.T, list(REGIONS.items())[:1] + list(REGIONS.items())[2:], strict=True
-):
-    for ax, day in zip(column, (115, 205), strict=True):
+fig = plt.figure(figsize=(7.5, 6.6))
+grid = fig.add_gridspec(3, 4, height_ratios=(1.3, 1, 1))
+ax = fig.add_subplot(grid[0, :])
+dots = ax.scatter(
+    [patch.longitude_deg for patch in surveyed],
+    [patch.latitude_deg for patch in surveyed],
+    c=[patch.acquired.month for patch in surveyed],
+    cmap="twilight_shifted",
+    vmin=0.5,
+    vmax=12.5,
+    s=22,
+    edgecolor="black",
+    lw=0.4,
+)
+ax.set(xlim=EUROPE["longitude_deg"], ylim=EUROPE["latitude_deg"], xlabel="longitude (°)", ylabel="latitude (°)")
+fig.colorbar(dots, ax=ax, label="month", ticks=[1, 4, 7, 10])
+for i, (name, (latitude, longitude)) in enumerate(list(REGIONS.items())[:1] + list(REGIONS.items())[2:]):
+    for row, day in ((1, 115), (2, 205)):
+        ax = fig.add_subplot(grid[row, i])
         patch = simulate_patch(latitude, longitude, day, size=200, rng=np.random.default_rng(35))
         blue, green, red, infrared = patch.dn / 10_000
         plots.show_composite(ax, np.stack([infrared / 0.5, red / 0.25, green / 0.2]))
@@ -101,9 +116,9 @@ plt.close(fig)
 #
 # ```{glue:figure} fig-land-patches
 # :name: fig-land-patches
-# :alt: Eight false-colour patches. In April fields are partly bare and partly red with young crops; in July they are ripe in the south and red in the north.
+# :alt: Above, a map of dots over Europe, coloured by month. Below, eight false-colour patches. In April fields are partly bare and partly red with young crops; in July they are ripe in the south and red in the north.
 #
-# Simulated patches in April and July, from the same random numbers in four places, in false colour (B08, B04, B03). Counterpart of the study's Fig. 1.
+# Simulated. Above: places and months of the patches that are counted live. Below: patches in April and July, from the same random numbers in four places, in false colour (B08, B04, B03). Counterpart of the study's Fig. 1.
 # ```
 #
 # {numref}`fig-land-patches` shows some. In the cell above {glue:text}`land_live_patches` patches were written as files with their land cover and masks, and counted in one pass by `patch_statistics`, which reads any such folder; {glue:text}`land_live_skipped` were skipped since they lay under snow, and of the others clouds were masked. The archive has more: {glue:text}`land_seeds` Europes of {glue:text}`land_n_patches` patches of {glue:text}`land_size` pixels.
