@@ -111,7 +111,7 @@ print(by_size[[NETWORK, CURVE, SHORE]].round(2).to_dict())
 # %% [markdown]
 # ```{glue:figure} fig-borrow-size
 # :name: fig-borrow-size
-# :alt: Curves of the error against the number of training dates for six models. All but the mean level fall; the network starts highest of them and ends above the area-level curve and the shore-level fit.
+# :alt: Curves of the error against the number of training dates for six models. All but the mean level fall. The area-level curve and the shore-level fit lie below the others throughout.
 #
 # Simulated reservoir, archived: RMSE on the test dates of Lyons against the number of training dates, Sentinel-2. Each smaller set is a part of the larger; mean and range of {glue:text}`borrow_size_seeds` of three seeds.
 # ```
@@ -507,7 +507,7 @@ print(bool(np.abs(errors_m["borrowed"]).mean() > np.abs(errors_m["own"]).mean())
 # :name: fig-borrow-curves
 # :alt: Depth against area for two reservoirs; the two curves lie apart.
 #
-# Simulated reservoirs, live: dates of two neighbours, and the area-level curve of each.
+# Simulated reservoirs, live: dates of two neighbours, and the area-level curve of each. The largest areas of Brush Creek are more than it has when full: clouds and shadows look like water.
 # ```
 #
 # By the neighbour's curve, Brush Creek's depth is off by {glue:text}`borrow_live_bil` on average. It had to be: no depth of Buck Island reaches Brush Creek's ({numref}`fig-borrow-curves`). With the mean error taken away, {glue:text}`borrow_live_rest` remain. A constant would leave {glue:text}`borrow_live_constant`, and Brush Creek's own curve, of {glue:text}`borrow_live_n` dates, is off by {glue:text}`borrow_live_own`. {term}`Hypsometry <hypsometry>` is a reservoir's own. Images show the shape of its banks only down to the lowest level seen.
