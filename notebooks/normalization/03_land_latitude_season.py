@@ -403,7 +403,7 @@ glue("tab-land-floor", plots.table(pd.DataFrame(rows)))
 #
 # with latitudes $\varphi$ and longitudes $\lambda$ of the regions, the latter shortened to degrees of a great circle. All {glue:text}`land_regions` regions have cropland in {glue:text}`land_least` patches or more, and take part. Pairs that share a region are not independent; so intervals come from leaving out one region after the other. "Latitude matters more" is a claim about $b_\varphi - b_\lambda$ ({numref}`tab-land-slopes`).
 #
-# ````{table} Simulated, archived: slopes of the distances between regions on the gaps in latitude and longitude ({eq}`eq-mrm`), mean and range over the seeds; in how many seeds the 95 % interval of their difference lies above zero; and how much of the distances both explain.
+# ````{table} Simulated, archived: slopes of the distances between regions on the gaps in latitude and longitude as in the equation above, mean and range over the seeds; in how many seeds the 95 % interval of their difference lies above zero; and how much of the distances both explain.
 # :name: tab-land-slopes
 # ```{glue:md} tab-land-slopes
 # :format: myst
@@ -592,18 +592,13 @@ for i, (ax, band) in enumerate(zip(axes, BANDS, strict=True)):
 axes[0].set_ylabel("digital number")
 glue("fig-land-real", fig)
 plt.close(fig)
-if len(belgium) > 1:
-    months = {int(row.month): row.histogram for row in belgium.itertuples()}
-    far = (
-        histogram_distances(months).sort_values("wasserstein_dn").groupby("band", sort=False).tail(1).set_index("band")
-    )
-    glue(
-        "land_belgium",
-        "; ".join(f"{band}: {told(tuple(sorted(far.loc[band, ['a', 'b']])))}" for band in BANDS),
-        display=False,
-    )
-else:
-    glue("land_belgium", "not at hand", display=False)
+months = {int(row.month): row.histogram for row in belgium.itertuples()}
+of_belgium = "not at hand"
+if len(months) > 1:
+    far = histogram_distances(months).sort_values("wasserstein_dn").groupby("band", sort=False).tail(1)
+    far = far.set_index("band")[["a", "b"]]
+    of_belgium = "; ".join(f"{band}: {told(tuple(sorted(far.loc[band])))}" for band in BANDS)
+glue("land_belgium", of_belgium, display=False)
 
 # %% [markdown]
 # ````{table} Real samples with a known month, by their medians. L1C is the reflectance at the top of the atmosphere, L2A at the ground: they must not be compared.
