@@ -22,10 +22,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from myst_nb import glue
-from scipy import stats
 from shapely import from_wkt
 
 from millpond import datasets, plots, published
+from millpond.claims import mean_and_interval, verdict
 from millpond.experiment import load_runs, results_dir
 from millpond.normalization import NORMALIZATIONS, fit_normalization
 from millpond.normalization.delineation import FieldSegmenter
@@ -157,11 +157,7 @@ plt.close(fig)
 def paired(frame: pd.DataFrame, metric: str, name: str, reference: str = REFERENCE) -> tuple[float, float, float]:
     """Mean of the paired differences from the reference, and the 95 % interval by Student's t over the seeds."""
     by_seed = frame.pivot(index="seed", columns="normalization", values=metric)
-    difference = (by_seed[name] - by_seed[reference]).dropna().to_numpy()
-    if len(difference) < 2:
-        return float(difference.mean()), -np.inf, np.inf
-    half = stats.t.ppf(0.975, len(difference) - 1) * stats.sem(difference)
-    return float(difference.mean()), float(difference.mean() - half), float(difference.mean() + half)
+    return mean_and_interval(by_seed[name] - by_seed[reference])
 
 
 def with_interval(mean: float, low: float, high: float) -> str:
@@ -398,12 +394,9 @@ def gains(changed: str, *, pooled: bool = False) -> pd.DataFrame:
     return (other - own).dropna().groupby(["seed", "normalization"]).mean().unstack("normalization")
 
 
-def interval(values: np.ndarray) -> str:
+def interval(values) -> str:
     """Mean and 95 % interval by Student's t."""
-    if len(values) < 2:
-        return with_interval(float(np.mean(values)), -np.inf, np.inf)
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return with_interval(float(np.mean(values)), float(np.mean(values) - half), float(np.mean(values) + half))
+    return with_interval(*mean_and_interval(values))
 
 
 CHANGES = {
@@ -564,28 +557,27 @@ def standing(frame: pd.DataFrame, metric: str, name: str, *, smaller: bool = Fal
 
 def is_best(frame: pd.DataFrame, metric: str, name: str = REFERENCE, *, smaller: bool = False) -> tuple[str, str]:
     over, under, n = standing(frame, metric, name, smaller=smaller)
-    verdict = "refuted" if under else "confirmed" if over == n else "open"
-    return f"better than {over}, worse than {under} of {n}", verdict
+    return (
+        f"better than {over}, worse than {under} of {n}",
+        "refuted" if under else "confirmed" if over == n else "open",
+    )
 
 
 def is_worst(frame: pd.DataFrame, metric: str, name: str = WORST) -> tuple[str, str]:
     over, under, n = standing(frame, metric, name)
-    verdict = "refuted" if over else "confirmed" if under == n else "open"
-    return f"worse than {under}, better than {over} of {n}", verdict
-
-
-def is_positive(values: pd.Series, told: str) -> tuple[str, str]:
-    """Whether what a claim says is more, is more, by the 95 % interval over the seeds."""
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values) if len(values) > 1 else np.inf
-    low, high = values.mean() - half, values.mean() + half
-    verdict = "confirmed" if low > 0 else "refuted" if high < 0 else "open"
-    return f"{told}: {interval(values.to_numpy())}", verdict
+    return (
+        f"worse than {under}, better than {over} of {n}",
+        "refuted" if over else "confirmed" if under == n else "open",
+    )
 
 
 linear, others = list(LINEAR), [name for name in NORMALIZATIONS if name not in LINEAR]
 pairs = [paired(last, "valid_extent_mcc", a, b)[1:] for i, a in enumerate(others) for b in others[i + 1 :]]
 differ = sum(low > 0 or high < 0 for low, high in pairs)
 steady = falls[linear].mean(), falls[others].mean()
+faster = early[WORST] - early.drop(columns=WORST).mean(axis=1)
+within = np.ptp(mcc[linear], axis=1) - (mcc[linear].mean(axis=1) - mcc[others].mean(axis=1)).abs()
+further = gap[others].mean(axis=1) - gap[linear].mean(axis=1)
 of_real = is_best(by_seed, "class_mcc"), is_worst(by_seed, "class_mcc"), is_best(by_seed, "class_iou")
 claims = [
     ("p1-p99 is best by MCC of the extent", *is_best(last, "valid_extent_mcc"), ", ".join(of_real[0])),
@@ -596,7 +588,8 @@ claims = [
     ("min-max is worst by MCC of the boundary", *is_worst(last, "valid_boundary_mcc"), "—"),
     (
         "min-max converges faster than others",
-        *is_positive(early[WORST] - early.drop(columns=WORST).mean(axis=1), "larger part of its fall in the second epoch"),
+        f"larger part of its fall in the second epoch: {interval(faster)}",
+        verdict(faster),
         "—",
     ),
     ("p1-p99-bounded is second", *is_best(last[last["normalization"] != REFERENCE], "valid_extent_mcc", "p1-p99-bounded"), "—"),
@@ -608,10 +601,8 @@ claims = [
     ),
     (
         "small changes within a kind matter more than the kind",
-        *is_positive(
-            (mcc[linear].max(axis=1) - mcc[linear].min(axis=1)) - (mcc[linear].mean(axis=1) - mcc[others].mean(axis=1)).abs(),
-            "range among linear less difference of the kinds",
-        ),
+        f"range among linear less difference of the kinds: {interval(within)}",
+        verdict(within),
         "—",
     ),
     (
@@ -622,7 +613,8 @@ claims = [
     ),
     (
         "validation loss is further from training loss for the others",
-        *is_positive(gap[others].mean(axis=1) - gap[linear].mean(axis=1), "difference of the gaps"),
+        f"difference of the gaps: {interval(further)}",
+        verdict(further),
         "—",
     ),
 ]  # fmt: skip
@@ -642,7 +634,7 @@ glue("matter_best_published", best, display=False)
 glue("matter_contenders", ", ".join(contenders), display=False)
 glue("matter_n_contenders", f"{len(contenders)}", display=False)
 glue("matter_spread", f"{mcc.mean().max() - mcc.mean().min():.3f}", display=False)
-print(mcc.mean().idxmax(), mcc.mean().idxmin(), {claim: verdict for claim, _, verdict, _ in claims})
+print(mcc.mean().idxmax(), mcc.mean().idxmin(), {claim: said for claim, _, said, _ in claims})
 
 # %% [markdown]
 # ````{table} Claims of the study (real fields, one run each) asked of simulated fields, and where they can be of real land cover. Better and worse mean that the 95 % interval of the difference within seeds lies on one side of zero. Confirmed: better, or worse, than all others; refuted: the opposite of one of them; open: neither.

@@ -27,6 +27,7 @@ from myst_nb import glue
 from scipy import stats
 
 from millpond import plots, published
+from millpond.claims import mean_and_interval
 from millpond.experiment import load_runs, results_dir
 from millpond.level import LevelNet, LevelRegressor, random_split
 from millpond.level.baselines import AreaLevelRegressor
@@ -144,9 +145,8 @@ wide = ours.pivot(
 def change(name: str, column: str) -> tuple[float, float, float, float]:
     """Mean difference from the plain network, its 95 % interval over reservoirs and seeds, and p of Wilcoxon's test."""
     difference = (wide[column, name] - wide[column, NETWORK]).to_numpy(float)
-    interval = stats.ttest_1samp(difference, 0).confidence_interval()
     p = stats.wilcoxon(difference).pvalue if difference.any() else 1.0
-    return difference.mean(), interval.low, interval.high, p
+    return *mean_and_interval(difference), p
 
 
 rows = []

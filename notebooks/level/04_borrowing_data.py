@@ -22,9 +22,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from myst_nb import glue
-from scipy import stats
 
 from millpond import plots, published
+from millpond.claims import verdict
 from millpond.experiment import load_runs, results_dir
 from millpond.level import random_split
 from millpond.level.baselines import AreaLevelRegressor
@@ -524,14 +524,6 @@ print(bool(np.abs(errors_m["borrowed"]).mean() > np.abs(errors_m["own"]).mean())
 # {numref}`tab-borrow-claims` puts together what the study says of borrowing and of reservoirs elsewhere.
 
 # %% tags=["hide-input", "remove-output"]
-
-
-def verdict(differences: pd.Series) -> str:
-    """Whether what should be above zero is: by the 95 % interval of its mean, which one training doesn't have."""
-    if len(differences) < 2:
-        return "open"
-    ends = stats.ttest_1samp(differences, 0).confidence_interval()
-    return "confirmed" if ends.low > 0 else "refuted" if ends.high < 0 else "open"
 
 
 def of_stages(sources: str, other: str | None) -> pd.Series:
