@@ -28,13 +28,15 @@ from millpond.datasets import data_root
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGED = ("_config.yml", "_toc.yml", "book", "notebooks", "results")
+READERS = ("scoreboard", "execution")  # pages that tell of all before them, in this order
 
 
 def chapters(root: Path) -> list[Path]:
-    """Chapters as paths without suffix, relative to `root`; the execution statistics, which read the others, last."""
+    """Chapters as paths without suffix, relative to `root`; those that read the others last."""
     files = [*root.glob("notebooks/*/*.py"), *root.glob("notebooks/*/*.ipynb")]
     found = {p.relative_to(root).with_suffix("") for p in files}
-    return sorted(found, key=lambda chapter: (chapter.name == "execution", chapter))
+    order = {name: place for place, name in enumerate(READERS)}
+    return sorted(found, key=lambda chapter: (order.get(chapter.name, -1), chapter))
 
 
 def as_script(notebook: Path) -> str:
@@ -85,9 +87,9 @@ def inputs(root: Path, chapter: Path, notebook: nbformat.NotebookNode) -> dict[s
         "lock": digest([root / "requirements.lock"], root),
         "data": data_state(),
     }
-    if chapter.name == "execution":  # the page that tells of the others
+    if chapter.name in READERS:
         executed = sorted(root.glob("_build/executed/*/*.json"))
-        state["others"] = digest([p for p in executed if p.stem != "execution"], root)
+        state["others"] = digest([p for p in executed if p.stem not in READERS[READERS.index(chapter.name) :]], root)
     return state
 
 

@@ -84,6 +84,21 @@ def test_a_failing_chapter_is_reported_and_does_not_stop_the_others(book):
     assert not (book / "_build/source/notebooks/pond/02_two.ipynb").exists()
 
 
+def test_pages_that_read_the_others_are_executed_after_them(book):
+    (book / "notebooks/appendix").mkdir()
+    for name in ("execution", "scoreboard"):
+        (book / f"notebooks/appendix/{name}.py").write_text(CHAPTER)
+    told = [line.split()[0] for line in run(book, "stage").stdout.splitlines()]
+    assert told == ["notebooks/pond/01_one", "notebooks/appendix/scoreboard", "notebooks/appendix/execution"]
+    (book / "notebooks/pond/01_one.py").write_text(CHAPTER.replace("6 * 7", "6 * 8"))
+    again = run(book, "stage").stdout.splitlines()
+    assert [line.split(")")[0] for line in again] == [
+        "  notebooks/pond/01_one (chapter",
+        "  notebooks/appendix/scoreboard (others",
+        "  notebooks/appendix/execution (others",
+    ]
+
+
 def test_notebooks_writes_the_pair_and_refuses_to_drop_an_edit(book):
     script, notebook = book / "notebooks/pond/01_one.py", book / "notebooks/pond/01_one.ipynb"
     assert run(book, "notebooks").returncode == 0

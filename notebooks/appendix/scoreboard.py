@@ -1,0 +1,237 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Scoreboard
+#
+# *What became of the studies' claims?*
+#
+# Each row is a claim that a study makes and a chapter asks again. The numbers are those of the chapters, read from their outputs, and so are no older than these. A verdict follows from an interval or a count, by one rule:
+#
+# - *confirmed*: the 95 % interval lies on the claim's side, or it holds in all cases that were counted;
+# - *refuted*: the interval lies on the other side, or it holds in no case;
+# - *open*: the interval holds both, or there is but one training;
+# - *in part*: it holds in some of the cases counted;
+# - *not reached*: a published error lies outside the range of ours.
+#
+# A verdict is about our data, which are seldom the study's. What was simulated says what can happen, not what did. Where we built an effect in, the chapter says so; a confirmed claim is then no evidence.
+
+# %% tags=["hide-input"]
+import re
+from functools import cache
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+from myst_nb import glue
+
+from millpond import plots
+
+
+@cache
+def pasted(chapter: str) -> dict[str, str]:
+    """What a chapter glued, by name: texts and Markdown tables."""
+    found = {}
+    for cell in nbformat.read(Path("..") / f"{chapter}.ipynb", 4).cells:
+        for output in cell.get("outputs", []):
+            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
+            if name:
+                kinds = {kind.removeprefix("application/papermill.record/"): v for kind, v in output["data"].items()}
+                found[name] = kinds.get("text/markdown") or kinds["text/plain"][1:-1]  # without quotes
+    return found
+
+
+def table_of(chapter: str, name: str) -> list[dict[str, str]]:
+    """Rows of a Markdown table that a chapter glued."""
+    head, _, *rows = pasted(chapter)[name].strip().splitlines()
+    columns, *cells = ([cell.strip() for cell in line.strip("| ").split(" | ")] for line in (head, *rows))
+    return [dict(zip(columns, row, strict=True)) for row in cells]
+
+
+def by_interval(text: str, *, claimed: int = 1) -> str:
+    """Verdict on "value (low to high)", of which the claim says that it is above zero, or with -1 below."""
+    _, low, high = (claimed * float(number) for number in re.findall(r"[-+]?\d*\.?\d+", text.replace("−", "-"))[:3])
+    low, high = min(low, high), max(low, high)
+    return "confirmed" if low > 0 else "refuted" if high < 0 else "open"
+
+
+def by_count(text: str) -> str:
+    """Verdict on "so many of so many", of one count or the sum of several."""
+    counts = [(int(a), int(b)) for a, b in re.findall(r"(\d+) of (\d+)", text)]
+    true, cases = (sum(numbers) for numbers in zip(*counts, strict=True))
+    return "confirmed" if true == cases else "refuted" if true == 0 else "in part"
+
+
+def row(claim: str, published: str, here: str, verdict: str, chapter: str) -> dict[str, str]:
+    return {
+        "claim": claim,
+        "published": published,
+        "here": here,
+        "verdict": verdict,
+        "chapter": f"[{int(Path(chapter).name[:2])}](../{chapter}.ipynb)",
+    }
+
+
+# %% [markdown]
+# ## Normalization
+#
+# The study is {cite:t}`omankadunc2022` ({numref}`tab-score-normalization`). Which normalization a network does best with is for a chapter that is to come.
+
+# %% tags=["hide-input", "remove-output"]
+LAND = "normalization/03_land_latitude_season"
+AGREES = "simulated Europe agrees"
+normalization = [
+    row(claim["claim"], "by eye", claim[AGREES], by_count(claim[AGREES]), LAND)
+    for claim in table_of(LAND, "tab-land-claims")
+]
+glue("tab-score-normalization", plots.table(pd.DataFrame(normalization)))
+
+# %% [markdown]
+# ````{table} Claims of the normalization study, asked of a simulated Europe; several are built in.
+# :name: tab-score-normalization
+# ```{glue:md} tab-score-normalization
+# :format: myst
+# ```
+# ````
+#
+# ## Level
+#
+# The study is {cite:t}`wu2023` ({numref}`tab-score-level`).
+
+# %% tags=["hide-input", "remove-output"]
+SPLIT, ATTENTION, BORROW = "level/02_satellite_and_split", "level/03_attention", "level/04_borrowing_data"
+level = [
+    row(claim["claim"], f"R² in {claim['published, R²']}", f"R² {claim['twins, R²']}", claim["verdict, R²"], SPLIT)
+    for claim in table_of(SPLIT, "tab-level-claims")
+]
+for added, key in (("CAM", "attention_gain"), ("CSAM", "attention_gain_csam")):
+    change = next(
+        claim
+        for claim in table_of(ATTENTION, "tab-attention-changes")
+        if claim["added"] == added and claim["score"] == "R²"
+    )
+    here = pasted(ATTENTION)[key]
+    level.append(row(f"{added} raises R²", change["published change"], here, by_interval(here), ATTENTION))
+level += [
+    row(claim["claim"], claim["published"], claim["twins"], claim["verdict"], BORROW)
+    for claim in table_of(BORROW, "tab-borrow-claims")
+]
+glue("tab-score-level", plots.table(pd.DataFrame(level)))
+
+# %% [markdown]
+# ````{table} Claims of the level study, asked of simulated twins; mean, and range or interval as the chapters have them.
+# :name: tab-score-level
+# ```{glue:md} tab-score-level
+# :format: myst
+# ```
+# ````
+#
+# On the one real reservoir at hand the question is another: is a network better than a curve through areas and levels? [The first chapter](../level/01_seen_49_times.ipynb) answers it.
+#
+# ## Capacity
+#
+# {numref}`tab-score-capacity` has the study of *Hydrology Research* 53(7), 1001.
+
+# %% tags=["hide-input", "remove-output"]
+FACTORS, SCENARIOS, TRANSFER = "capacity/03_correlations", "capacity/05_scenarios", "capacity/06_transfer"
+factors, scenarios, transfer = (pasted(chapter) for chapter in (FACTORS, SCENARIOS, TRANSFER))
+low, high = (float(number) for number in re.findall(r"\d+", transfer["transfer_few_range"])[:2])
+stated = float(transfer["transfer_published_mape"].strip(" %"))
+capacity = [
+    row(
+        "PSO-ELM errs less than ELM (points of MAPE)",
+        scenarios["scenarios_published_gain"],
+        scenarios["scenarios_swarm_gain"],
+        by_interval(scenarios["scenarios_swarm_gain"]),
+        SCENARIOS,
+    ),
+    row(
+        "slopes as inputs lower its error (points)",
+        f"-{scenarios['peeking_published_fifth_gain']}",
+        scenarios["scenarios_swarm_fifth_change"],
+        by_interval(scenarios["scenarios_swarm_fifth_change"], claimed=-1),
+        SCENARIOS,
+    ),
+    row(
+        "carried to the other area, its MAPE is",
+        transfer["transfer_published_mape"],
+        transfer["transfer_few_range"],
+        "in reach" if low <= stated <= high else "not reached",
+        TRANSFER,
+    ),
+    row(
+        "relief is insignificant, by the study's own correlation",
+        "said",
+        f"p = {factors['correlation_rsc_p']}",
+        "refuted" if float(factors["correlation_rsc_p"]) < 0.01 else "open",
+        FACTORS,
+    ),
+]
+glue("tab-score-capacity", plots.table(pd.DataFrame(capacity)))
+
+# %% [markdown]
+# ````{table} Claims of the capacity study, asked of simulated dams on real terrain; the last row is computed from real numbers that the study prints.
+# :name: tab-score-capacity
+# ```{glue:md} tab-score-capacity
+# :format: myst
+# ```
+# ````
+#
+# ## LSTM-CNN
+#
+# The study is {cite:t}`aditi2019` ({numref}`tab-score-networks`).
+
+# %% tags=["hide-input", "remove-output"]
+FOUR, TISSUE = "lstm_cnn/01_four_networks", "lstm_cnn/02_histology"
+four, tissue = pasted(FOUR), pasted(TISSUE)
+networks = [
+    row(
+        f"the hybrid is significantly better than {name}",
+        "said",
+        f"in {four[f'mcnemar_{key}_better']} pairs",
+        by_count(four[f"mcnemar_{key}_better"]),
+        FOUR,
+    )
+    for name, key in (("a convolution", "cnn"), ("an LSTM", "lstm"), ("a CNN-LSTM", "cnn-lstm"))
+]
+networks += [
+    row(
+        "the same, against convolutions over the plane",
+        "not tried",
+        four["count_difference"],
+        by_interval(four["count_difference"], claimed=-1),
+        FOUR,
+    ),
+    row(
+        "by its own accuracies it is better than the LSTM",
+        "said",
+        f"p = {four['published_p']}",
+        "open" if float(four["published_p"]) > 0.05 else "confirmed",
+        FOUR,
+    ),
+    row(
+        "it is best on tissue too (ROC-AUC of its fair opponent less its own)",
+        "accuracy alone",
+        tissue["scores_fair"],
+        by_interval(tissue["scores_fair"], claimed=-1),
+        TISSUE,
+    ),
+]
+glue("tab-score-networks", plots.table(pd.DataFrame(networks)))
+
+# %% [markdown]
+# ````{table} Claims of the study of LSTM-CNN, asked of the real images of MNIST and of breast tissue.
+# :name: tab-score-networks
+# ```{glue:md} tab-score-networks
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-cell", "nbval-check-output"]
+for told in (normalization, level, capacity, networks):
+    print(pd.Series([claim["verdict"] for claim in told]).value_counts().sort_index().to_dict())
