@@ -117,7 +117,7 @@ print(by_size[[NETWORK, CURVE, SHORE]].round(2).to_dict())
 # Simulated reservoir, archived: RMSE on the test dates of Lyons against the number of training dates, Sentinel-2. Each smaller set is a part of the larger; mean and range over the seeds, of which {glue:text}`borrow_size_seeds` is there of three planned.
 # ```
 #
-# From {glue:text}`borrow_fewest` dates to {glue:text}`borrow_most` the network's error falls from {glue:text}`borrow_network_fewest` to {glue:text}`borrow_network_most`, the area-level curve's from {glue:text}`borrow_curve_fewest` to {glue:text}`borrow_curve_most`, and the shore-level fit's from {glue:text}`borrow_shore_fewest` to {glue:text}`borrow_shore_most`. Two things to keep in mind. Lyons loses {glue:text}`borrow_dry` of its surface on the way down. That was built in, and is kind to whatever counts area. And an epoch is one pass over all training dates, a step one update of the weights: with as many epochs, more
+# From {glue:text}`borrow_fewest` dates to {glue:text}`borrow_most` the network's error falls from {glue:text}`borrow_network_fewest` to {glue:text}`borrow_network_most`, the area-level curve's from {glue:text}`borrow_curve_fewest` to {glue:text}`borrow_curve_most`, and the shore-level fit's from {glue:text}`borrow_shore_fewest` to {glue:text}`borrow_shore_most`. Two things to keep in mind. Lyons loses {glue:text}`borrow_dry` of its surface on the way down. That was built in, and is kind to whatever counts area. And with as many {term}`epochs <epoch>`, more
 # dates are also more steps, {glue:text}`borrow_steps_fewest` to {glue:text}`borrow_steps_most`. The network's curve mixes the two.
 #
 # ## Neighbours' dates, as depths

@@ -395,7 +395,7 @@ glue("tab-land-floor", plots.table(pd.DataFrame(rows)))
 # Simulated, archived: the regions, and the histograms of the five that the study compares, for all pixels, water included, and for cropland. Dots are the places of the five, histograms are of the cells in which they lie; each has the same area, and vertical axes differ in scale. Colours as on the map. Counterparts of the study's Figs. 4, 5 and 6.
 # ```
 #
-# By eye one would say much about {numref}`fig-land-regions`. To measure, we take the *Wasserstein distance* of two histograms: by how many digital numbers the mean pixel must be moved to make one from the other. With distances $d_{ij}$ of all pairs of regions, a regression asks what they go with {cite:p}`legendre1994,lichstein2007`:
+# By eye one would say much about {numref}`fig-land-regions`. To measure, we take the {term}`Wasserstein distance` of two histograms: by how many digital numbers the mean pixel must be moved to make one from the other. With distances $d_{ij}$ of all pairs of regions, a regression asks what they go with {cite:p}`legendre1994,lichstein2007`:
 #
 # $$
 # d_{ij} = a + b_\varphi\,|\varphi_i - \varphi_j| + b_\lambda\,|\lambda_i - \lambda_j| \cos\bar\varphi + \varepsilon_{ij},
