@@ -85,7 +85,7 @@ def offset_of_run(run) -> dict[str, float]:
     Returns
     -------
     dict
-        `offset_m`: mean error; `rest_m`: standard deviation of the errors, the RMSE once the offset is known;
+        `offset_m`: mean error; `rest_m`: standard deviation of the errors around it;
         `constant_m`: standard deviation of the true levels, which is `rest_m` of an estimate that never changes.
     """
     levels_m, errors_m = (np.array(run[name].split(), float) / 100 for name in ("levels_cm", "errors_cm"))
