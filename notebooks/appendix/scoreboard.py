@@ -13,9 +13,9 @@
 #
 # Each row is a claim that a study makes and a chapter asks again. The numbers are those of the chapters, read from their outputs, and so are no older than these. A verdict follows from an interval or a count, by one rule:
 #
-# - *confirmed*: the 95 % interval lies on the claim's side, or it holds in all cases that were counted;
-# - *refuted*: the interval lies on the other side, or it holds in no case;
-# - *open*: the interval holds both, or there is but one training;
+# - *confirmed*: the 95 % interval, or the range over the seeds where a chapter gives that, lies on the claim's side; or it holds in all cases that were counted;
+# - *refuted*: they lie on the other side, or it holds in no case;
+# - *open*: they hold both sides, or there is but one training;
 # - *in part*: it holds in some of the cases counted;
 # - *not reached*: a published error lies outside the range of ours.
 #
