@@ -134,7 +134,8 @@ strangers = borrowed[borrowed["own"].astype(str) == "False"]
 simple = borrowed.drop(strangers.index)
 alone = last_rows("twin_baselines")
 alone = alone[(alone["reservoir"] == "BHC") & (alone["sensor"] == "sentinel2") & (alone["sampling"] == "random")]
-own = attended[(attended["reservoir"] == "BHC") & (attended["model"] == NETWORKS_BEST)]
+own = same_seeds(attended, regional)
+own = own[(own["reservoir"] == "BHC") & (own["model"] == NETWORKS_BEST)]
 table5 = published.load("wu2023_table5_regionalization_bhc").set_index("stage")
 
 
