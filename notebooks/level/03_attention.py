@@ -123,6 +123,8 @@ plain = load_runs(ARCHIVE / "twin")
 plain = plain[(plain["sensor"] == "sentinel2") & (plain["sampling"] == "random")]
 attended = load_runs(ARCHIVE / "attention")
 ours = pd.concat([plain, attended]).dropna(subset="r2")
+n_models = ours.groupby(["reservoir", "seed"])["model"].transform("nunique")
+ours = ours[n_models == len(NETWORKS)]  # pairs only: each seed is another weather
 text = published.load("wu2023_text_claims").set_index("quantity")["value"]
 claims = {
     (section, quantity): float(value)

@@ -32,7 +32,7 @@ from millpond.normalization import BandHistogram, climate
 from millpond.normalization.distances import histogram_distances
 from millpond.normalization.europe import BIN_DN, LEAST_PATCHES, NOTHING, REGION_SIZE_DEG, REGIONS, survey, write_survey
 from millpond.normalization.exploration import patch_statistics, region_name
-from millpond.normalization.parcels import EUROPE, SOIL_TREND, simulate_patch
+from millpond.normalization.parcels import EUROPE, SOIL_TREND_PER_DEG, simulate_patch
 from millpond.normalization.patches import WORLD_COVER
 from millpond.normalization.real_patches import real_histograms
 from millpond.normalization.samples import read_sample, read_virginia_land_cover
@@ -273,7 +273,7 @@ ranked = (share["trees"] > share["grassland"]) & (share["grassland"] > share["cr
 # %% tags=["remove-cell", "nbval-check-output"]
 glue("land_seeds", f"{len(seeds)}", display=False)
 glue("land_virginia_water", f"{overall[1]:.0%}", display=False)
-glue("land_soil_trend", f"{SOIL_TREND:.0%}", display=False)
+glue("land_soil_trend", f"{SOIL_TREND_PER_DEG:.0%}", display=False)
 glue("land_n_patches", f"{case['n_patches']:,}", display=False)
 glue("land_size", f"{case['size']} x {case['size']}", display=False)
 for band in BANDS[:3]:
@@ -367,7 +367,6 @@ glue("tab-land-slopes", plots.table(pd.DataFrame(rows)))
 rows = []
 for by, told in (("region", "all pixels"), ("cropland", "cropland")):
     for band in BANDS:
-        full = slopes(by, band, "latitude")["slope"]
         row = {
             "pixels": told,
             "band": band,
@@ -375,7 +374,7 @@ for by, told in (("region", "all pixels"), ("cropland", "cropland")):
         }
         for off in ("sun", "season", "cover", "soil"):
             change = slopes(by, band, "latitude", off)["slope"] - slopes(by, band, "latitude")["slope"]
-            row[f"{off}"] = plots.mean_and_range(change, "{:+.1f}") if len(change.dropna()) else "—"
+            row[off] = plots.mean_and_range(change, "{:+.1f}") if len(change.dropna()) else "—"
         rows.append(row)
 glue("tab-land-causes", plots.table(pd.DataFrame(rows)))
 rows = []
@@ -395,7 +394,7 @@ glue("tab-land-floor", plots.table(pd.DataFrame(rows)))
 # Simulated, archived: the regions, and the histograms of the five that the study compares, for all pixels, water included, and for cropland. Dots are the places of the five, histograms are of the cells in which they lie; each has the same area, and vertical axes differ in scale. Colours as on the map. Counterparts of the study's Figs. 4, 5 and 6.
 # ```
 #
-# By eye one would say much about {numref}`fig-land-regions`. To measure, we take the {term}`Wasserstein distance` of two histograms: by how many digital numbers the mean pixel must be moved to make one from the other. With distances $d_{ij}$ of all pairs of regions, a regression asks what they go with {cite:p}`legendre1994,lichstein2007`:
+# By eye one would say much about {numref}`fig-land-regions`. To measure, we take the {term}`Wasserstein distance` of two histograms: how far pixels must be moved on average, in digital numbers, to make one from the other. With distances $d_{ij}$ of all pairs of regions, a regression asks what they go with {cite:p}`legendre1994,lichstein2007`:
 #
 # $$
 # d_{ij} = a + b_\varphi\,|\varphi_i - \varphi_j| + b_\lambda\,|\lambda_i - \lambda_j| \cos\bar\varphi + \varepsilon_{ij},

@@ -15,7 +15,7 @@ def mean_and_interval(differences) -> tuple[float, float, float]:
     Returns
     -------
     mean, low, high : float
-        The interval of fewer than two values is infinite.
+        The interval of a single value is infinite.
     """
     values = np.asarray(differences, dtype=float)
     values = values[np.isfinite(values)]

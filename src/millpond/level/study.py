@@ -426,7 +426,7 @@ def score_depth(
     Returns
     -------
     list of dict
-        As of `score_twin`.
+        As of `score_twin`, without what the network looks at.
     """
     scenes = twin(target, "sentinel2", seed)
     train, test = _split(scenes, "random", seed) if own else (np.array([], int), np.arange(len(scenes)))
@@ -467,7 +467,7 @@ def score_choice(choice: str, seed: int, *, profile: str = "full") -> list[dict]
     Returns
     -------
     list of dict
-        As of `score_twin`.
+        As of `score_twin`, without what the network looks at.
     """
     settings = {"random_state": seed} | SETTINGS[profile] | CHOICES[choice]
     scenes = twin("BIL", "sentinel2", VALIDATION_SEED + seed).coarse(settings.pop("coarser", 1))

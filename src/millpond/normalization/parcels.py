@@ -76,7 +76,7 @@ COVER = {  # ESA WorldCover's code: score at 48 N, and what a degree to the nort
 }
 """Trees, shrubland, grassland, cropland, built-up, bare, water, wetland: the largest sum of score and noise wins."""
 
-SOIL_TREND = 0.03
+SOIL_TREND_PER_DEG = 0.03
 """Relative brightness of soil that a degree to the south adds: a guess, for dry soils are brighter."""
 
 GLINT_SHARE = 3e-4
@@ -317,7 +317,9 @@ def _ground(land_cover, parcels, margin, at, longitude_deg, day_of_year, rng) ->
     texture = _smooth(2, size, 3, texture_rng)
     brightness = (1 + 0.06 * texture[0])[..., None]
     # Dry soils of the south hold less humus and are brighter.
-    soil = _draw("soil", 1, material_rng)[0] * np.exp(SOIL_TREND * (climate.REFERENCE_LATITUDE_DEG - at["soil"]))
+    soil = _draw("soil", 1, material_rng)[0] * np.exp(
+        SOIL_TREND_PER_DEG * (climate.REFERENCE_LATITUDE_DEG - at["soil"])
+    )
     rock, leaf, straw = (_draw(material, 1, material_rng)[0] for material in ("rock", "leaf", "straw"))
     grass = climate.grass_cover(*where)
 
