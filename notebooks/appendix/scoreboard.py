@@ -20,7 +20,7 @@
 # - *built in*: it had to come out, since we put it in;
 # - *in reach* or *not reached*: a published error lies in the range of ours or below it.
 #
-# For the level, a claim about reservoirs is judged by their means over the seeds; the brackets of its fourth chapter are ranges.
+# For the level, claims of the second and fourth chapter about reservoirs are judged by their means over the seeds, and the fourth's brackets are ranges; those on CAM and CSAM are judged by pairs of reservoir and seed.
 #
 # A verdict is about our data, which are seldom the study's. What was simulated says what can happen, not what did. Where we built an effect in, the chapter says so; a confirmed claim is then no evidence.
 
