@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from millpond.claims import mean_and_interval, verdict
+from millpond.claims import mean_and_interval, verdict, verdict_of_counts, verdict_of_interval
 
 
 def test_an_interval_by_hand():
@@ -25,3 +25,16 @@ def test_intervals_are_those_of_scipy(values):
 )
 def test_a_claim_gets_a_verdict(differences, said):
     assert verdict(differences) == said
+
+
+@pytest.mark.parametrize(("low", "high", "said"), [(0.1, 2, "confirmed"), (-2, -0.1, "refuted"), (-0.1, 0.1, "open")])
+def test_an_interval_gets_a_verdict(low, high, said):
+    assert verdict_of_interval(low, high) == said
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [([(3, 3)], "confirmed"), ([(0, 3)], "refuted"), ([(1, 3)], "in part"), ([(0, 3), (1, 1)], "in part")],
+)
+def test_counts_get_a_verdict(counts, said):
+    assert verdict_of_counts(*counts) == said

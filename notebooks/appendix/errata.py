@@ -34,7 +34,8 @@ printed = {
     claim: published.text("normalization_claims", section="dataset", claim=claim)
     for claim in ("patches", "patch size (pixels)", "pixels after filtering")
 }
-patches, side = int(printed["patches"]), int(printed["patch size (pixels)"].split("x")[0])
+patches = int(printed["patches"])
+side = int(printed["patch size (pixels)"].split("x")[0])
 pixels_one_date = patches * side**2
 print(f"{pixels_one_date:,}")
 

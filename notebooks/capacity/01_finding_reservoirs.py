@@ -192,18 +192,20 @@ forest = RandomForestClassifier(20, min_samples_leaf=3, n_jobs=2, random_state=0
 
 
 def features(bands):
-    """(n_features, rows, cols) of a mapping of band to reflectance: the bands, NDWI, MNDWI and NDVI."""
+    """(n_features, rows, cols): the bands, then NDWI, MNDWI and NDVI."""
     pairs = [("B03", "B08"), ("B03", "B11"), ("B08", "B04")]
-    indexes = [normalized_difference(bands[a], bands[b]) for a, b in pairs if {a, b} <= set(bands)]
+    there = [(bands[a], bands[b]) for a, b in pairs if {a, b} <= set(bands)]
+    indexes = [normalized_difference(*pair) for pair in there]
     return np.array([*bands.values(), *indexes])
 
 
 def iou_draws(found, truth, groups, valid=True, n_draws=1000):
     """IoU as it is, followed by IoUs with groups of pixels drawn anew."""
-    both, either = ((mask & valid).ravel() for mask in (found & truth, found | truth))
-    both, either = np.bincount(groups.ravel(), both), np.bincount(groups.ravel(), either)
+    masks = (found & truth, found | truth)
+    both, either = (np.bincount(groups.ravel(), (m & valid).ravel()) for m in masks)
     drawn = np.random.default_rng(0).integers(0, len(both), (n_draws, len(both)))
-    return np.append(both.sum() / either.sum(), both[drawn].sum(axis=1) / either[drawn].sum(axis=1))
+    draws = both[drawn].sum(axis=1) / either[drawn].sum(axis=1)
+    return np.append(both.sum() / either.sum(), draws)
 
 
 def with_interval(draws, sign=""):
@@ -343,11 +345,12 @@ elevation, net = network("jacksboro")  # (rows, cols) in metres; flow directions
 reservoirs, water = build_dams(elevation, net, 101, random_state=0)
 reservoirs["Aws_km2"] = ndimage.sum(net.cell_area_km2, water, reservoirs.index)
 latitude = net.transform.f + net.transform.e * net.shape[0] / 2
-suns = {"summer": sun_at(latitude, 172, 10.5), "winter": sun_at(latitude, 355, 10.5)}
-scenes = {
-    season: simulate_scene(elevation, water, net.transform, net.crs, sun=sun, random_state=0)
-    for season, sun in suns.items()
-}
+days = {"summer": 172, "winter": 355}
+suns = {season: sun_at(latitude, day, 10.5) for season, day in days.items()}
+scenes = {}
+for season, sun in suns.items():
+    place = elevation, water, net.transform, net.crs
+    scenes[season] = simulate_scene(*place, sun=sun, random_state=0)
 
 # %% tags=["hide-input", "remove-output"]
 COLORS = ("#0072B2", "#CC3311", "#117733", "#DDCC77", "#AA4499")  # in the order of LAND_USE
@@ -418,33 +421,39 @@ print({season: round(float(scene.shadow.mean()), 3) for season, scene in scenes.
 
 # %%
 def pixels_by_polygon(labels, fitted, polygons, transform, crs):
-    """Pixels by predicted class (columns), one row a polygon, named by its true class."""
+    """Pixels by predicted class (columns), one row a polygon of a true class."""
     names = polygons.index.astype(str)
-    counts = confusion_matrix(labels, fitted.classes_, polygons.assign(land_use=names), transform, crs)
-    return counts.reindex(index=names, columns=fitted.classes_, fill_value=0).set_axis(polygons["land_use"])
+    each = polygons.assign(land_use=names)
+    counts = confusion_matrix(labels, fitted.classes_, each, transform, crs)
+    counts = counts.reindex(index=names, columns=fitted.classes_, fill_value=0)
+    return counts.set_axis(polygons["land_use"])
 
 
 def accuracy_draws(counts, n_draws=1000):
-    """Overall and balanced accuracy as they are, followed by those with the polygons of each class drawn anew."""
+    """Overall and balanced accuracy, as they are and with polygons drawn anew."""
     rng = np.random.default_rng(0)
     right, total = np.zeros(n_draws + 1), np.zeros(n_draws + 1)
     recalls = []
     for name, rows in counts.groupby(level=0):
         n = len(rows)
-        weights = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1 / n), n_draws)])
-        of_class = weights @ rows[name].to_numpy(), weights @ rows.sum(axis=1).to_numpy()
-        recalls.append(of_class[0] / of_class[1])
-        right, total = right + of_class[0], total + of_class[1]
+        drawn = rng.multinomial(n, np.full(n, 1 / n), n_draws)
+        weights = np.vstack([np.ones(n), drawn])
+        hits, pixels = weights @ rows[name], weights @ rows.sum(axis=1)
+        recalls.append(hits / pixels)
+        right, total = right + hits, total + pixels
     return right / total, np.mean(recalls, axis=0)
 
 
 scene = scenes["summer"]
 polygons = draw_polygons(scene, 40, random_state=0)
 training, held_out = split_polygons(polygons, test_size=0.5, random_state=0)
-images = {season: features(dict(zip(BANDS, scene.reflectance, strict=True))) for season, scene in scenes.items()}
-labels, fitted = classify_land_use(images["summer"], training, scene.transform, scene.crs, forest)
+images = {}
+for season, each in scenes.items():
+    images[season] = features(dict(zip(BANDS, each.reflectance, strict=True)))
+where = scene.transform, scene.crs
+labels, fitted = classify_land_use(images["summer"], training, *where, forest)
 land_use = np.array([LAND_USE.index(name) for name in fitted.classes_])[labels]
-counts = pixels_by_polygon(labels, fitted, held_out, scene.transform, scene.crs)
+counts = pixels_by_polygon(labels, fitted, held_out, *where)
 
 # %% tags=["hide-input", "remove-output"]
 truth = scene.land_use
@@ -590,35 +599,43 @@ glue("tab-finding-osm", plots.table(osm_table))
 
 # %%
 N_DRAWS = 3
-error = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=elevation.shape), 2)
+noise = np.random.default_rng(0).normal(size=elevation.shape)
+error = ndimage.gaussian_filter(noise, 2)
 dems = {"true DEM": 0, "DEM with errors": error * 5 / error.std()}
 
 
 def water_by_forest(image, scene, draw):
-    """Water by a forest with its own draw of polygons, and the labels of the reservoirs that trained it."""
-    training, _ = split_polygons(draw_polygons(scene, 40, random_state=draw), test_size=0.5, random_state=draw)
-    # What is bright in the near infrared is no water. It is left out to save time, unless it trains.
-    needed = (scene.reflectance[BANDS.index("B08")] < 0.15) | np.isin(scene.parcels, training["parcel"])
-    labels, fitted = classify_land_use(np.where(needed, image, np.nan), training, scene.transform, scene.crs, forest)
+    """Water by a forest with its own draw of polygons, and what of it trained."""
+    polygons = draw_polygons(scene, 40, random_state=draw)
+    training, _ = split_polygons(polygons, test_size=0.5, random_state=draw)
+    # What is bright in the near infrared is no water: left out to save time.
+    dark = scene.reflectance[BANDS.index("B08")] < 0.15
+    needed = dark | np.isin(scene.parcels, training["parcel"])
+    part = np.where(needed, image, np.nan)
+    where = scene.transform, scene.crs
+    labels, fitted = classify_land_use(part, training, *where, forest)
     trained = training.loc[training["land_use"] == "water", "parcel"]
     return labels == list(fitted.classes_).index("water"), trained.to_numpy()
 
 
 maps, untrained, changed, refused = {}, {}, [], []
 for season, scene in scenes.items():
+    where = scene.transform, scene.crs
     sun = dict(zip(("sun_azimuth_deg", "sun_elevation_deg"), suns[season], strict=True))
-    shadows = {
-        name: mountain_shadow(scene.surface_m + e, scene.transform, scene.crs, **sun) for name, e in dems.items()
-    }
-    ndwi = normalized_difference(*scene.reflectance[[BANDS.index("B03"), BANDS.index("B08")]])
+    shadows = {}
+    for name, error_m in dems.items():
+        shadows[name] = mountain_shadow(scene.surface_m + error_m, *where, **sun)
+    green, infrared = scene.reflectance[[BANDS.index("B03"), BANDS.index("B08")]]
+    ndwi = normalized_difference(green, infrared)
     try:
-        water_by_index(*scene.reflectance[[BANDS.index("B03"), BANDS.index("B08")]])
+        water_by_index(green, infrared)
     except CapacityError:
         refused.append(season)
     for draw in range(N_DRAWS):
         found, trained = water_by_forest(images[season], scene, draw)
         untrained[season, draw] = reservoirs.index.difference(trained)
-        maps[season, "NDWI above 0", draw] = ndwi > 0  # the same in each draw, but tested on other reservoirs
+        # the same in each draw, but tested on other reservoirs
+        maps[season, "NDWI above 0", draw] = ndwi > 0
         maps[season, "forest", draw] = found
         for name, shadow in shadows.items():
             kept, n_removed = drop_shaded(found, shadow)
@@ -770,19 +787,23 @@ print(over_draws[["iou", "n_false", "lost"]].median().round(2).to_string())
 
 # %%
 def outline(season, how, draw):
-    """Outlines of a map; how many small ones were dropped; and each reservoir with the outline that holds most of it."""
+    """Outlines, how many small ones were dropped, and areas of each reservoir."""
     found = maps[season, how, draw]
     bodies, _ = ndimage.label(found, np.ones((3, 3)))
     polygons, n_dropped = polygons_of(bodies, net.transform, net.crs)
     in_map = reservoirs_in(found, untrained[season, draw])
-    body = pd.Series({label: np.bincount(bodies[(water == label) & found]).argmax() for label in in_map})
-    area = body.map(polygons.set_index("label")["area_km2"])
-    true_area = reservoirs.loc[in_map, "Aws_km2"]
-    return polygons, n_dropped, pd.DataFrame({"true": true_area, "outline": area, "ratio": area / true_area})
+    most = {label: np.bincount(bodies[(water == label) & found]).argmax() for label in in_map}
+    areas = pd.DataFrame({"true": reservoirs.loc[in_map, "Aws_km2"]})
+    areas["outline"] = pd.Series(most).map(polygons.set_index("label")["area_km2"])
+    areas["ratio"] = areas["outline"] / areas["true"]
+    return polygons, n_dropped, areas
 
 
 chosen = {"summer": "forest", "winter": "forest, shadow removed, DEM with errors"}
-outlined = {(season, draw): outline(season, how, draw) for season, how in chosen.items() for draw in range(N_DRAWS)}
+outlined = {}
+for season, how in chosen.items():
+    for draw in range(N_DRAWS):
+        outlined[season, draw] = outline(season, how, draw)
 
 # %% tags=["hide-input", "remove-output"]
 fig, ax = plt.subplots(figsize=(5.6, 5.2))

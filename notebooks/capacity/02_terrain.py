@@ -146,7 +146,8 @@ glue("taudem_within", f"{agreement['outlets_within']:.0%}", display=False)
 
 # %%
 reservoirs, water = virtual_reservoirs(elevation, net, 101, random_state=0)
-reservoirs[["Asc_km2", "Aws_km2", "capacity_1e6_m3"]].describe().round(3).loc[["min", "50%", "max"]]
+shown = reservoirs[["Asc_km2", "Aws_km2", "capacity_1e6_m3"]].describe()
+shown.round(3).loc[["min", "50%", "max"]]
 
 # %% tags=["hide-input", "remove-output"]
 largest = reservoirs["capacity_1e6_m3"].idxmax()
@@ -235,7 +236,12 @@ for factor in FACTORS:
     values = reservoirs[factor].to_numpy()
     for name, family in (("gamma", stats.gamma), ("exponential", stats.expon)):
         test = stats.goodness_of_fit(
-            family, values, statistic="ks", known_params={"loc": 0}, n_mc_samples=499, rng=np.random.default_rng(0)
+            family,
+            values,
+            statistic="ks",
+            known_params={"loc": 0},
+            n_mc_samples=499,
+            rng=np.random.default_rng(0),
         )
         fits.append((factor, name, test.statistic, test.pvalue))
 fits = pd.DataFrame(fits, columns=["factor", "family", "distance", "p_value"])

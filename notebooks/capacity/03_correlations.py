@@ -42,7 +42,8 @@ SHORT = {factor: factor.split("_")[0] for factor in FACTORS}  # the study's name
 # As many virtual reservoirs as the study had measured ones, on the bundled hills.
 
 # %%
-reservoirs, _ = virtual_reservoirs(*network("jacksboro"), N_MEASURED, random_state=0)
+hills = network("jacksboro")
+reservoirs, _ = virtual_reservoirs(*hills, N_MEASURED, random_state=0)
 once = pd.DataFrame(correlations(reservoirs))
 
 # %% tags=["hide-input", "remove-output"]
@@ -191,6 +192,7 @@ glue("tab-correlation-published", plots.table(shown))
 # %% tags=["remove-cell", "nbval-check-output"]
 glue("correlation_rsc_r", f"{theirs.loc['Rsc', 'r']:.3f}", display=False)
 glue("correlation_rsc_p", f"{theirs.loc['Rsc', 'p']:.1g}", display=False)
+glue("correlation_rsc_verdict", "refuted" if theirs.loc["Rsc", "p"] < 0.01 else "open", display=False)
 rv, ra, va = (table1.loc[("pearson", row), column] for row, column in (("Vrc", "Rsc"), ("Asc", "Rsc"), ("Vrc", "Asc")))
 partial = (rv - va * ra) / np.sqrt((1 - va**2) * (1 - ra**2))  # relief and capacity, given the sub-catchment's area
 low, high = np.tanh(np.arctanh(partial) + np.array([-1, 1]) * stats.norm.ppf(0.975) / np.sqrt(N_MEASURED - 4))
@@ -213,7 +215,7 @@ print(theirs["p"].lt(0.01).to_dict(), f"{theirs.loc['Rsc', 'p']:.1g}", round(flo
 # ````
 #
 # {numref}`tab-correlation-published` says: not quite. The relief $R_{sc}$ is called insignificant, but its correlation of {glue:text}`correlation_rsc_r` has
-# p = {glue:text}`correlation_rsc_p`. The rank correlation confirms it (Spearman's p = {glue:text}`correlation_spearman_p`). That doesn't make it a factor: once the area of
+# p = {glue:text}`correlation_rsc_p`: {glue:text}`correlation_rsc_verdict`. The rank correlation confirms it (Spearman's p = {glue:text}`correlation_spearman_p`). That doesn't make it a factor: once the area of
 # the sub-catchment is known, little of it is left (partial correlation {glue:text}`correlation_partial`), since large catchments reach higher. The slopes are
 # insignificant indeed. And the sub-catchment tells something beyond geometry: given the water surface, its partial correlation with capacity is {glue:text}`correlation_beyond`. Our copy of the study's table has lost the bold type that marked significance; the words are in its text.
 #

@@ -44,7 +44,7 @@ from millpond.level.study import (
     NETWORKS,
     SETTINGS,
     SHORE,
-    grids_of,
+    n_planned,
 )
 from millpond.level.twin import CHARACTERS, simulate
 
@@ -263,7 +263,6 @@ print(f"{curve_random['r2'][0]:.3f} {curve_months['r2'][0]:.3f} {shore_months['r
 
 # %% tags=["hide-input", "remove-output"]
 networks = load_runs(ARCHIVE / "itoiz")
-planned = len(grids_of("full")["itoiz"][1]) * grids_of("full")["itoiz"][2]
 of_networks = {key: scores_of(part) for key, part in networks.groupby(["model", "folds"])}
 rows = []
 for name in (CURVE, SHORE):
@@ -317,7 +316,7 @@ glue("itoiz_train_r2", f"{lowest[NETWORK]:.2f}", display=False)
 fit_seconds = networks.drop_duplicates("run")["seconds"] / 5  # folds
 glue("itoiz_seconds", f"{fit_seconds.median():.0f} seconds", display=False)
 glue("itoiz_there", f"{networks['run'].nunique()}", display=False)
-glue("itoiz_planned", f"{planned}", display=False)
+glue("itoiz_planned", f"{n_planned('itoiz')}", display=False)
 glue("itoiz_epochs", f"{SETTINGS['itoiz']['max_epochs']}", display=False)
 glue("itoiz_batch", f"{SETTINGS['itoiz']['batch_size']}", display=False)
 glue("itoiz_paper_epochs", f"{SETTINGS['paper']['max_epochs']:,}", display=False)

@@ -30,14 +30,23 @@ from millpond.level import LevelRegressor, random_split, read_scenes
 from millpond.level.baselines import AreaLevelRegressor, baselines
 from millpond.level.estimation import BLOCK_DAYS, COVERAGE
 from millpond.level.evaluation import scores_of_run, with_interval, with_spread
-from millpond.level.study import BASELINES, CALIFORNIA, CURVE, NETWORK, SAMPLINGS, SENSORS, SHORE, grids_of
+from millpond.level.study import (
+    BASELINES,
+    CALIFORNIA,
+    CURVE,
+    FOREST,
+    NETWORK,
+    SAMPLINGS,
+    SENSORS,
+    SHORE,
+    n_planned,
+)
 from millpond.level.twin import CHARACTERS, simulate, valley
 
 plots.use_style()
 ARCHIVE = results_dir() / "level" / "full"
 COLORS = {"BHC": "#D55E00", "BIL": "#0072B2", "GLL": "#009E73", "LYS": "#882E72"}
 SATELLITES = {"sentinel2": "Sentinel-2", "sentinel1": "Sentinel-1"}
-FOREST = "random forest on band statistics"
 
 # %% [markdown]
 # ## The reservoirs
@@ -85,19 +94,12 @@ for ax, name in zip(axes[1:], ("GLL", "LYS"), strict=True):
     ax.set(title=f"{name}: full and lowest", xlabel="m", xticks=[0, 300, 600], yticks=[])
 glue("fig-level-valleys", fig)
 plt.close(fig)
-
-
-def shrinks(name: str) -> float:
-    """Share of the full area that falls dry over the range of levels."""
-    ground = grounds[name]
-    low, full = ground.area_km2([ground.full_m - CHARACTERS[name].range_m, ground.full_m])
-    return float(1 - low / full)
-
+shrinks = {name: ground.share_dry(CHARACTERS[name].range_m) for name, ground in grounds.items()}
 
 # %% tags=["remove-cell", "nbval-check-output"]
-glue("level_gll_shrinks", f"{shrinks('GLL'):.0%}", display=False)
-glue("level_lys_shrinks", f"{shrinks('LYS'):.0%}", display=False)
-print({name: f"{shrinks(name):.2f}" for name in CALIFORNIA})
+glue("level_gll_shrinks", f"{shrinks['GLL']:.0%}", display=False)
+glue("level_lys_shrinks", f"{shrinks['LYS']:.0%}", display=False)
+print({name: f"{shrinks[name]:.2f}" for name in CALIFORNIA})
 
 # %% [markdown]
 # ```{glue:figure} fig-level-map
@@ -213,11 +215,12 @@ plt.close(fig)
 # %%
 small = lyons.coarse(2)
 train, test = random_split(small.level_m)
-models = baselines(small.bands, 4e-4) | {NETWORK: LevelRegressor(max_epochs=4, batch_size=4)}
-live = {
-    name: model.fit(small.images[train], small.level_m[train]).score(small.images[test], small.level_m[test])
-    for name, model in models.items()
-}
+models = baselines(small.bands, 4e-4)
+models[NETWORK] = LevelRegressor(max_epochs=4, batch_size=4)
+live = {}
+for name, model in models.items():
+    model.fit(small.images[train], small.level_m[train])
+    live[name] = model.score(small.images[test], small.level_m[test])
 
 # %% tags=["hide-input", "remove-output"]
 glue("tab-level-live", plots.table(pd.DataFrame({"model": list(live), "R²": [f"{r2:.2f}" for r2 in live.values()]})))
@@ -355,7 +358,7 @@ glue("level_combinations", f"{len(COMBINATIONS)}", display=False)
 for name in CALIFORNIA:
     mean_gain = np.mean([gains[CURVE][c] for c in COMBINATIONS if c[0] == name], axis=0)
     glue(f"level_gain_{name}", with_interval(mean_gain, "{:+.2f}") + " m", display=False)
-glue("level_dry", ", ".join(f"{shrinks(name):.0%}" for name in CALIFORNIA), display=False)
+glue("level_dry", ", ".join(f"{shrinks[name]:.0%}" for name in CALIFORNIA), display=False)
 for model in (CURVE, SHORE):
     glue(f"level_beats_{SHOWN[model]}", f"{clear(model, better=True)}", display=False)
     glue(f"level_loses_{SHOWN[model]}", f"{clear(model, better=False)}", display=False)
@@ -584,9 +587,10 @@ glue("tab-level-removed", plots.table(pd.DataFrame(rows)))
 
 
 # %% tags=["hide-input", "remove-output"]
-def mean_and_count(differences: np.ndarray) -> str:
+def mean_and_count(differences: pd.DataFrame) -> str:
     """Mean over reservoirs and seeds, and in how many of them it is so."""
-    return f"{differences.mean():+.2f}, in {(differences > 0).sum()} of {differences.size}"
+    there = differences.stack().dropna()
+    return f"{there.mean():+.2f}, in {(there > 0).sum()} of {there.size}"
 
 
 def differences(first: tuple, second: tuple, column: str, reservoirs: list[str]) -> pd.DataFrame:
@@ -620,7 +624,7 @@ for claim, first, second, reservoirs in CLAIMS:
     for column, score_ in (("r2", "R²"), ("rmse_m", "RMSE")):
         difference = differences(first, second, column, reservoirs) * (1 if column == "r2" else -1)
         row[f"published, {score_}"] = f"{own_table(first, second, column, reservoirs)} of {len(reservoirs)}"
-        row[f"twins, {score_}"] = mean_and_count(difference.stack().to_numpy())
+        row[f"twins, {score_}"] = mean_and_count(difference)
         row[f"verdict, {score_}"] = verdict(difference.mean())
     rows.append(row)
 glue("tab-level-claims", plots.table(pd.DataFrame(rows)))
@@ -639,7 +643,7 @@ glue(
 )
 glue("level_gll_published", f"{theirs.loc[('GLL', 'sentinel2', 'random'), 'r2']:.2f}", display=False)
 glue("level_there", f"{networks['run'].nunique()}", display=False)
-glue("level_planned", f"{len(grids_of('full')['twin'][1]) * grids_of('full')['twin'][2]}", display=False)
+glue("level_planned", f"{n_planned('twin')}", display=False)
 glue("level_seeds", f"{n_networks}", display=False)
 print({name: f"{radar[name].mean():.2f}" for name in radar}, f"{calm.mean():.2f}")
 

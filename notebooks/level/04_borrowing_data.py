@@ -34,19 +34,20 @@ from millpond.level.study import (
     CALIFORNIA,
     CURVE,
     ELSEWHERE,
+    FOREST,
     N_EACH,
     NETWORK,
     NETWORKS,
     NETWORKS_BEST,
+    RIDGE,
     SHORE,
     depth_m,
-    grids_of,
+    n_planned,
 )
 from millpond.level.twin import CHARACTERS, simulate, valley
 
 plots.use_style()
 ARCHIVE = results_dir() / "level" / "full"
-FOREST, RIDGE = "random forest on band statistics", "ridge on band statistics"
 COLORS = {
     NETWORK: "#0072B2",
     CURVE: "#E69F00",
@@ -100,14 +101,13 @@ by_size = sizes.pivot_table(index="n_train", columns="model", values="rmse_m")
 fewest, most = by_size.index.min(), by_size.index.max()
 steps = sizes[sizes["model"] == NETWORK].groupby("n_train")["steps"].first()
 lyons = CHARACTERS["LYS"]
-full, lowest = (valley(lyons).area_km2([valley(lyons).full_m - drop])[0] for drop in (0, lyons.range_m))
 for n, key in ((fewest, "fewest"), (most, "most")):
     glue(f"borrow_{key}", f"{n:.0f}", display=False)
     glue(f"borrow_steps_{key}", f"{steps[n]:.0f}", display=False)
     for model, short in ((NETWORK, "network"), (CURVE, "curve"), (SHORE, "shore")):
         glue(f"borrow_{short}_{key}", f"{by_size.loc[n, model]:.2f} m", display=False)
 glue("borrow_size_seeds", f"{sizes['seed'].nunique()}", display=False)
-glue("borrow_dry", f"{1 - lowest / full:.0%}", display=False)
+glue("borrow_dry", f"{valley(lyons).share_dry(lyons.range_m):.0%}", display=False)
 print(by_size[[NETWORK, CURVE, SHORE]].round(2).to_dict())
 
 # %% [markdown]
@@ -453,15 +453,12 @@ for model in (NETWORK, CURVE, SHORE):
 glue("tab-borrow-others", plots.table(pd.DataFrame(rows)))
 
 # %% tags=["remove-cell", "nbval-check-output"]
-planned = {
-    name: len(grids_of("full")[name][1]) * grids_of("full")[name][2]
-    for name in ("training_size", "regionalization", "left_out", "elsewhere")
-}
+planned = n_planned("training_size", "regionalization", "left_out", "elsewhere")
 there = sum(frame["run"].nunique() for frame in (sizes, regional, left_out, elsewhere))
 glue("borrow_there", f"{there}", display=False)
 lowest = [CHARACTERS[means.loc[model, "r2"].idxmin()].name for model in (CURVE, SHORE)]
 glue("borrow_lowest", " and ".join(dict.fromkeys(lowest)), display=False)
-glue("borrow_planned", f"{sum(planned.values())}", display=False)
+glue("borrow_planned", f"{planned}", display=False)
 print({model: int((means.loc[model, "r2"] > LIMIT).sum()) for model in (NETWORK, CURVE, SHORE)})
 
 # %% [markdown]
@@ -479,15 +476,17 @@ print({model: int((means.loc[model, "r2"] > LIMIT).sum()) for model in (NETWORK,
 # An area-level curve is what a hydrologist would borrow first. Here is Buck Island's, asked for the depths of Brush Creek.
 
 # %%
-pair = ("BIL", "BHC")
-scenes = {name: simulate(CHARACTERS[name], n=60, random_state=3) for name in pair}
-depths_m = {name: depth_m(name, each) for name, each in scenes.items()}
-curves = {}
-for name, each in scenes.items():
-    curves[name] = AreaLevelRegressor(each.bands).fit(each.images, depths_m[name])
+scenes, depths_m, curves = {}, {}, {}
+for name in ("BIL", "BHC"):
+    scenes[name] = simulate(CHARACTERS[name], n=60, random_state=3)
+    depths_m[name] = depth_m(name, scenes[name])
+    curve = AreaLevelRegressor(scenes[name].bands)
+    curves[name] = curve.fit(scenes[name].images, depths_m[name])
+
 images, true_m = scenes["BHC"].images, depths_m["BHC"]
 train, test = random_split(true_m)
-own_curve = AreaLevelRegressor(scenes["BHC"].bands).fit(images[train], true_m[train])
+own_curve = AreaLevelRegressor(scenes["BHC"].bands)
+own_curve.fit(images[train], true_m[train])
 errors_m = {
     "borrowed": curves["BIL"].predict(images[test]) - true_m[test],
     "own": own_curve.predict(images[test]) - true_m[test],

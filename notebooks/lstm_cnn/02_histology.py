@@ -30,6 +30,7 @@ from scipy import stats
 
 from millpond import plots, published
 from millpond.augmentation import affine
+from millpond.claims import verdict
 from millpond.experiment import load_runs, results_dir
 from millpond.lstm_cnn import SequenceClassifier
 from millpond.lstm_cnn.datasets import load_digits, split_by_group, split_by_image
@@ -62,13 +63,16 @@ def accuracies(seed: int) -> dict[str, float]:
     torch.manual_seed(seed)
     patches = affine(torch.as_tensor(digits.images[patients])).numpy()
     odd = digits.labels[patients] % 2
-    splits = {"by patch": split_by_image(odd, 0.3, seed), "by patient": split_by_group(odd, patients, 0.3, seed)}
-    return {
-        name: SequenceClassifier("cnn", max_epochs=15, batch_size=32, random_state=seed)
-        .fit(patches[train], odd[train])
-        .score(patches[test], odd[test])
-        for name, (train, test) in splits.items()
+    splits = {
+        "by patch": split_by_image(odd, 0.3, seed),
+        "by patient": split_by_group(odd, patients, 0.3, seed),
     }
+    found = {}
+    for name, (train, test) in splits.items():
+        network = SequenceClassifier("cnn", max_epochs=15, batch_size=32, random_state=seed)
+        network.fit(patches[train], odd[train])
+        found[name] = network.score(patches[test], odd[test])
+    return found
 
 
 leak = pd.DataFrame([accuracies(seed) for seed in range(6)])
@@ -301,6 +305,7 @@ mean_auc = pd.Series({name: runs_of(key, "by patient")["auc"].mean() for key, na
 fair = runs_of(("cnn-2d", "count"), "by patient")["auc"] - by_patient["auc"]
 glue("scores_best", mean_auc.idxmax(), display=False)
 glue("scores_hybrid", with_interval(by_patient, "auc", 1, "{:.3f}"), display=False)
+glue("scores_verdict", verdict(-fair), display=False)
 glue("scores_fair", plots.mean_and_range(fair.dropna(), "{:+.3f}"), display=False)
 glue("scores_tuned", with_interval(by_patient, "balanced_accuracy_tuned", 100, "{:.1f}") + " %", display=False)
 print(mean_auc.idxmax(), mean_auc.round(3).to_dict())
@@ -314,7 +319,7 @@ print(mean_auc.idxmax(), mean_auc.round(3).to_dict())
 # ````
 #
 # The hybrid has a ROC-AUC of {glue:text}`scores_hybrid`, and a balanced accuracy of {glue:text}`scores_tuned` at the best threshold. The highest mean ROC-AUC is that of: {glue:text}`scores_best`. The fair opponent, convolutions in
-# the plane with as many parameters, differs from the hybrid by {glue:text}`scores_fair`, split by split. On the whole data set, split by patient, we know of an accuracy of 87.0 % and a ROC-AUC of 0.926 for a ConvNeXt with a support-vector machine, and of 0.940 for an
+# the plane with as many parameters, differs from the hybrid by {glue:text}`scores_fair`, split by split; that the hybrid is the better one is {glue:text}`scores_verdict`, by the 95 % interval of the mean. On the whole data set, split by patient, we know of an accuracy of 87.0 % and a ROC-AUC of 0.926 for a ConvNeXt with a support-vector machine, and of 0.940 for an
 # ensemble; we found no publication of either. A new benchmark needs to be measured in patients, with its interval.
 #
 # ## Can its probabilities be believed?

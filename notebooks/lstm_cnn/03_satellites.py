@@ -44,9 +44,11 @@ ARCHIVE = results_dir() / "lstm_cnn" / "full"
 # %%
 digits = load_digits()
 train, test = split_by_image(digits.labels, 0.2, random_state=0)
-upright = SequenceClassifier("lstm-cnn", max_epochs=12, batch_size=32).fit(digits.images[train], digits.labels[train])
 shuffled = shuffle_pixels(digits.images, random_state=0)
-shapeless = SequenceClassifier("lstm-cnn", max_epochs=12, batch_size=32).fit(shuffled[train], digits.labels[train])
+upright = SequenceClassifier("lstm-cnn", max_epochs=12, batch_size=32)
+shapeless = SequenceClassifier("lstm-cnn", max_epochs=12, batch_size=32)
+upright.fit(digits.images[train], digits.labels[train])
+shapeless.fit(shuffled[train], digits.labels[train])
 
 
 def turned(quarters: int) -> np.ndarray:

@@ -88,10 +88,8 @@ print(dn.shape, dn.dtype, dn[3].min())
 
 # %%
 histogram = BandHistogram.from_array(dn, DEFAULT_BANDS, offset=0)
-by_class = {
-    LAND_COVER[label]: part
-    for label, part in BandHistogram.grouped_from_array(dn, land_cover, DEFAULT_BANDS, offset=0).items()
-}
+parts = BandHistogram.grouped_from_array(dn, land_cover, DEFAULT_BANDS, offset=0)
+by_class = {LAND_COVER[label]: part for label, part in parts.items()}
 
 # %% [markdown]
 # With $n_v$ pixels of the value $v$, $n$ pixels in all, mean $\mu$ and standard deviation $\sigma$, the skewness is

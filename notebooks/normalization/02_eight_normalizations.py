@@ -498,8 +498,10 @@ blue, green, red, near_infrared = mine.transform(dn[:, ::6, ::6])
 bits = losses(mine, histogram).loc["B02", "display_entropy_bits"]
 
 fig, axes = plt.subplots(1, 2, figsize=(7.5, 4))
-plots.show_composite(axes[0], np.stack([red, green, blue]), f"percentiles {lower} and {upper}")
-plots.show_composite(axes[1], np.stack([near_infrared, red, green]), f"{bits:.1f} bits on a screen in B02")
+true_color, false_color = [red, green, blue], [near_infrared, red, green]
+told = f"percentiles {lower} and {upper}", f"{bits:.1f} bits on a screen in B02"
+for ax, bands, title in zip(axes, (true_color, false_color), told, strict=True):
+    plots.show_composite(ax, np.stack(bands), title)
 glue("fig-eight-mine", fig)
 plt.close(fig)
 

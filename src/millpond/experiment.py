@@ -229,7 +229,8 @@ def _run(function: Callable, case: dict, seed: int) -> tuple[list[dict], str | N
         # of a file its last folder and name: what is above differs between machines and tells nothing of the failure
         error = re.sub(r'File "[^"]*?([^/\\"]+[/\\][^/\\"]+)"', r'File "\1"', traceback.format_exc())
     seconds = round(time.perf_counter() - started, 3)
-    _release_memory()
+    if seconds > 1:  # what runs in less leaves little, and to look through all objects takes a third of a second
+        _release_memory()
     return rows, error, seconds, made_by
 
 

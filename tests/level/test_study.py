@@ -103,6 +103,12 @@ def test_the_quick_profile_runs_and_resumes(tmp_path):
     assert load_runs(tmp_path / "twin")["seconds"].tolist() == first["seconds"].tolist()
 
 
+def test_planned_runs_are_counted():
+    # four reservoirs, two satellites, three samplings, three seeds; and one neighbour, two, three with three seeds
+    assert study.n_planned("twin") == 4 * 2 * 3 * 3
+    assert study.n_planned("twin", "regionalization") == 72 + 9
+
+
 @pytest.mark.parametrize("profile", study.PROFILES)
 def test_every_planned_case_has_the_arguments_of_its_function(profile):
     for function, cases, n_seeds, _ in study.grids_of(profile).values():

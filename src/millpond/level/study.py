@@ -47,9 +47,9 @@ CURVE, SHORE = "area-level curve", "shore-level fit"
 CORRECTED_BY_RIDGE, CORRECTED_BY_NETWORK = "curve, then ridge", "curve, then network"
 """The second learns what the area-level curve leaves."""
 
-RIDGE = "ridge on band statistics"
+RIDGE, FOREST = "ridge on band statistics", "random forest on band statistics"
 
-BASELINES = ("mean level", CURVE, SHORE, RIDGE, "random forest on band statistics")
+BASELINES = ("mean level", CURVE, SHORE, RIDGE, FOREST)
 
 COARSER = 4
 """Pixels along an edge that are averaged for networks on Itoiz: 40 m, so that one trains in a minute."""
@@ -138,6 +138,12 @@ def run(
     if profile not in PROFILES:
         raise LevelError(f"profile {profile!r} found, one of {', '.join(PROFILES)} expected.")
     return run_grids(grids_of(profile), store, workers=workers, scheduler=scheduler, retry_failed=retry_failed)
+
+
+def n_planned(*names: str, profile: str = "full") -> int:
+    """How many runs a profile plans for some of its archives."""
+    grids = grids_of(profile)
+    return sum(len(cases) * n_seeds for _, cases, n_seeds, _ in map(grids.get, names))
 
 
 def grids_of(profile: str) -> dict[str, tuple]:

@@ -249,6 +249,11 @@ class Valley:
         lines = np.sort(self.waterline_m, axis=None)
         return np.searchsorted(lines, level_m, side="right") * (PIXEL_M / SUBPIXELS) ** 2 / 1e6
 
+    def share_dry(self, drop_m: float) -> float:
+        """Share of the full area that falls dry when the level falls by so much."""
+        low, full = self.area_km2([self.full_m - drop_m, self.full_m])
+        return float(1 - low / full)
+
 
 def valley(character: Character, size: int = 64) -> Valley:
     """Cut `size` pixels around the dam out of the bundled DEM, with the small relief that it doesn't have."""
