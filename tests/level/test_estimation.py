@@ -110,6 +110,7 @@ def test_a_saved_model_knows_where_water_was_seen(scenes, tmp_path):
     for _ in range(2):  # over an older one
         fitted.save(folder)
     np.testing.assert_array_equal(LevelModel.load(folder).wet_share, seen)
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1  # whoever may read one file may read all
     save_file({"wet_share": seen[1:]}, folder / "water.safetensors")
     with pytest.raises(LevelError, match=r"wet_share of shape \(129, 129\) found, \(130, 129\) as in model\.json exp"):
         LevelModel.load(folder)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 from sklearn.base import BaseEstimator, clone
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
@@ -210,7 +210,7 @@ class LevelModel:
         }
         if self.wet_share is not None:
             with replacing(folder / _WATER, LevelError) as unfinished:
-                save_file({"wet_share": np.ascontiguousarray(self.wet_share)}, unfinished)
+                unfinished.write_bytes(save({"wet_share": np.ascontiguousarray(self.wet_share)}))
         if self.model == CURVE:
             content["curves"] = [
                 {
@@ -224,7 +224,7 @@ class LevelModel:
             for fold, m in enumerate(self.fitted):
                 arrays = {"zone": m.zone_, "levels_m": m.levels_m_, "threshold": np.array(m.threshold_)}
                 with replacing(folder / _weights(fold), LevelError) as unfinished:
-                    save_file(arrays, unfinished)
+                    unfinished.write_bytes(save(arrays))
         else:
             content["attention"] = self.fitted[0].attention
             for fold, regressor in enumerate(self.fitted):
