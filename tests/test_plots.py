@@ -1,4 +1,7 @@
+import matplotlib.pyplot as plt
 import pandas as pd
+import pytest
+from matplotlib.text import Annotation
 
 from millpond import plots
 
@@ -11,3 +14,15 @@ def test_runs_are_told_as_mean_and_range():
 def test_numbers_stand_to_the_right_in_tables():
     shown = plots.table(pd.DataFrame({"network": ["lstm"], "accuracy": ["99.1"]})).data
     assert shown.splitlines()[1] == "|:----------|-----------:|"
+
+
+def test_arrows_of_a_flow_chart_end_at_the_sides_of_boxes():
+    _, ax = plt.subplots()
+    boxes = {"a": (0, 1, "from", True), "b": (3, 1, "to the right", False), "c": (0, 0, "below", False)}
+    plots.flow_chart(ax, boxes, "a>b a>c b>c", {"b>c": 0.2})
+    assert [text.get_text() for text in ax.texts if text.get_text()] == ["from", "to the right", "below"]
+    right, down, bent = (text for text in ax.texts if isinstance(text, Annotation))
+    assert (*right.get_position(), *right.xy) == pytest.approx((1.01, 1, 1.99, 1))
+    assert (*down.get_position(), *down.xy) == pytest.approx((0, 0.64, 0, 0.36))
+    assert (*bent.get_position(), *bent.xy) == (3, 1, 0, 0)  # cut at the boxes when drawn
+    plt.close()

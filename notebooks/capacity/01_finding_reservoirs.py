@@ -26,7 +26,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.colors import LightSource, ListedColormap
-from matplotlib.patches import FancyBboxPatch, Patch
+from matplotlib.patches import Patch
 from myst_nb import glue
 from rasterio.features import geometry_mask, shapes
 from scipy import ndimage
@@ -62,7 +62,7 @@ BOXES = {  # name: (x, y, text, whether it belongs to this chapter)
     "dem": (4, 5, "DEM", False),
     "known": (7, 5, "measured\ncapacities", False),
     "reflectance": (1, 4, "reflectance", True),
-    "land use": (1, 3, "five land uses,\nsupervised", True),
+    "land_use": (1, 3, "five land uses,\nsupervised", True),
     "shadow": (4, 4, "mountain shadow", True),
     "water": (1, 2, "water, without\nshadow", True),
     "outlines": (1, 1, "outlines of\n0.002 km² or more", True),
@@ -76,25 +76,7 @@ ARROWS = (
     " outlines>factors flow>factors factors>model known>model model>estimate"
 )
 fig, ax = plt.subplots(figsize=(7.5, 4.6))
-for x, y, text, here in BOXES.values():
-    box = FancyBboxPatch(
-        (x - 0.95, y - 0.3), 1.9, 0.6, "round,pad=0.06", fc="#CCE5F5" if here else "#F2F2F2", ec="#333333", lw=0.8
-    )
-    ax.add_patch(box)
-    ax.text(x, y, text, ha="center", va="center", fontsize=9)
-for arrow in ARROWS.split():
-    start, end = (BOXES[name.replace("_", " ")][:2] for name in arrow.split(">"))
-    (dx, dy), bend = np.subtract(end, start), "arc3,rad=-0.75" if arrow == "dem>flow" else "arc3"
-    if arrow == "dem>flow":
-        start, end = (start[0] + 1.0, start[1]), (end[0] + 1.0, end[1])
-    elif abs(dx) > abs(dy):
-        start, end = (start[0] + 1.02 * np.sign(dx), start[1]), (end[0] - 1.02 * np.sign(dx), end[1])
-    else:
-        start, end = (start[0], start[1] - 0.37), (end[0], end[1] + 0.37)
-    style = {"arrowstyle": "-|>", "color": "#333333", "lw": 1, "connectionstyle": bend, "shrinkA": 0, "shrinkB": 0}
-    ax.annotate("", end, start, arrowprops=style)
-ax.set(xlim=(-0.1, 8.1), ylim=(0.6, 5.4))
-ax.set_axis_off()
+plots.flow_chart(ax, BOXES, ARROWS, {"dem>flow": -0.75})
 glue("fig-finding-flow", fig)
 plt.close(fig)
 

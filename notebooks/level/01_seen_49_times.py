@@ -53,6 +53,40 @@ ARCHIVE = results_dir() / "level" / "full"
 live = datasets.is_present("itoiz")
 
 # %% [markdown]
+# ## From images to levels
+#
+# {numref}`fig-itoiz-flow` has the way, as the study draws it in its Fig. 4, and what we add: models without a network, and an interval or a reason for none.
+
+# %% tags=["hide-input", "remove-output"]
+BOXES = {  # name: (x, y, text, whether the study has it too)
+    "images": (1, 4, "satellite images\nand their masks", True),
+    "gauge": (4, 4, "daily levels\nof a gauge", True),
+    "scenes": (1, 3, "scenes that are\nclear, not spoiled", True),
+    "pairs": (4, 3, "scene and level\nof the same day", True),
+    "scaled": (1, 2, "levels, scaled by\ntraining dates", True),
+    "split": (4, 2, "training dates\nand test dates", True),
+    "network": (1, 1, "ResNet-34, with or\nwithout attention", True),
+    "simple": (4, 1, "area-level curve,\nband statistics", False),
+    "estimate": (4, 0, "level with interval,\nor why there is none", False),
+    "scores": (7, 1, "R², RMSE, MAE\non test dates", True),
+}
+ARROWS = (
+    "images>scenes scenes>pairs gauge>pairs pairs>split split>scaled scaled>network split>simple"
+    " network>estimate simple>estimate estimate>scores split>scores"
+)
+fig, ax = plt.subplots(figsize=(7.5, 4.6))
+plots.flow_chart(ax, BOXES, ARROWS, {})
+glue("fig-itoiz-flow", fig)
+plt.close(fig)
+
+# %% [markdown]
+# ```{glue:figure} fig-itoiz-flow
+# :name: fig-itoiz-flow
+# :alt: Boxes and arrows. Images and masks give scenes; these and levels of a gauge give pairs; pairs are split into training and test dates. A network or a simple model learns from the training dates and gives a level with an interval, or a reason for none; test dates give the scores.
+#
+# From images to levels, for real and simulated reservoirs alike; the counterpart of the study's Fig. 4. Blue: as in the study. Grey: ours.
+# ```
+#
 # ## Which dates can be used
 #
 # Each image has a band with the probability of cloud. We drop a date if more than a tenth of where the water may be, and 100 m around it, is cloudy. That is not enough. On some dates the mask is clear and the image is not: haze,

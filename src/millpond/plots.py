@@ -3,6 +3,7 @@
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.patches import FancyBboxPatch
 
 BAND_COLORS = {"B02": "#0072B2", "B03": "#009E73", "B04": "#D55E00", "B08": "#882E72"}
 """A colour a band that the colour-blind can tell apart (Okabe and Ito; Tol)."""
@@ -63,6 +64,42 @@ def show_composite(ax, bands: np.ndarray, title: str = "", every: int = 1) -> No
     """
     ax.imshow(np.clip(np.moveaxis(bands[:, ::every, ::every], 0, -1), 0, 1))
     ax.set_title(title)
+    ax.set_axis_off()
+
+
+def flow_chart(ax, boxes: dict[str, tuple[float, float, str, bool]], arrows: str, bends: dict[str, float]) -> None:
+    """Draw boxes and arrows.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    boxes : dict of name to (x, y, text, stressed)
+        Centres, with columns 3 apart and rows 1 apart; stressed boxes are blue, the others grey.
+    arrows : str
+        "a>b b>c": from which box to which.
+    bends : dict of arrow to float
+        How far an arrow leaves the straight line, as a share of its length; for those with a box in their way.
+    """
+    patches = {}
+    for name, (x, y, text, stressed) in boxes.items():
+        color = "#CCE5F5" if stressed else "#F2F2F2"
+        patch = FancyBboxPatch((x - 0.95, y - 0.3), 1.9, 0.6, "round,pad=0.06", fc=color, ec="#333333", lw=0.8)
+        patches[name] = ax.add_patch(patch)
+        ax.text(x, y, text, ha="center", va="center", fontsize=9)
+    for arrow in arrows.split():
+        names = arrow.split(">")
+        start, end = (np.array(boxes[name][:2], float) for name in names)
+        style = {"arrowstyle": "-|>", "color": "#333333", "shrinkA": 0, "shrinkB": 0}
+        if arrow in bends:
+            style |= dict(zip(("patchA", "patchB"), (patches[name] for name in names), strict=True))
+            style["connectionstyle"] = f"arc3,rad={2 * bends[arrow]}"
+        else:  # from side to side
+            step = end - start
+            side = np.array([1.01, 0]) if abs(step[0]) > abs(step[1]) else np.array([0, 0.36])
+            start, end = start + np.sign(step) * side, end - np.sign(step) * side
+        ax.annotate("", end, start, arrowprops=style)
+    x, y = np.array([box[:2] for box in boxes.values()]).T
+    ax.set(xlim=(x.min() - 1.1, x.max() + 1.1), ylim=(y.min() - 0.4, y.max() + 0.4))
     ax.set_axis_off()
 
 
