@@ -207,20 +207,6 @@ for name in INPUTS:
         }
     )
 glue("tab-matter-settled", plots.table(pd.DataFrame(rows)))
-PARCELS = {
-    "f1": "F1",
-    "recall": "found",
-    "precision": "true",
-    "oversegmentation": "over-segmentation",
-    "undersegmentation": "under-segmentation",
-}
-rows = []
-for name in INPUTS:
-    part = last[last["normalization"] == name]
-    row = {"normalization": SHORT[name]}
-    row |= {told: plots.mean_and_range(part[score], "{:.2f}") for score, told in PARCELS.items()}
-    rows.append(row | {"F1, against p1-p99": with_interval(*paired(last, "f1", name)) if name != REFERENCE else "0"})
-glue("tab-matter-parcels", plots.table(pd.DataFrame(rows)))
 brightest = load_runs(ARCHIVE / "fields_largest")
 brightest = brightest[brightest["epoch"] == brightest["epoch"].max()]
 rows = []
@@ -272,17 +258,6 @@ published_range = published.text(
 # ````{table} Simulated fields, archived: Matthews correlation of the extent after the last epoch as it is, and with statistics of batch normalization taken anew; mean and range over the seeds. Last column: where the middle 98 % of the B02 pixels of the survey lie.
 # :name: tab-matter-settled
 # ```{glue:md} tab-matter-settled
-# :format: myst
-# ```
-# ````
-#
-# ### Fields instead of pixels
-#
-# Who delineates fields wants fields. Where the extent is likely and the boundary is not, neighbouring pixels become one parcel; the threshold is chosen on the images that train. {numref}`tab-matter-parcels` compares parcels. A parcel is found if one of the network's has at least half of their union in common. Over-segmentation is the part of a true parcel that its largest piece lacks, under-segmentation the part of that piece that belongs elsewhere {cite:p}`persello2010`.
-#
-# ````{table} Simulated fields, archived: parcels on held-out images after the last epoch, mean and range over the seeds. Found: of the true parcels; true: of the network's. Last column: the difference from p1-p99 within seeds with its 95 % interval.
-# :name: tab-matter-parcels
-# ```{glue:md} tab-matter-parcels
 # :format: myst
 # ```
 # ````
@@ -353,7 +328,7 @@ glue("tab-matter-plain", plots.table(pd.DataFrame(rows)))
 #
 # ## Fields, not pixels
 #
-# A user wants parcels. {numref}`tab-matter-parcels` cuts the predictions into parcels, with a threshold chosen on training images, and compares them with the true ones. Over-segmentation: the part of a true field that its best parcel misses. Under-segmentation: the part of that parcel that belongs elsewhere.
+# A user wants parcels. {numref}`tab-matter-parcels` cuts the predictions into parcels, with a threshold chosen on training images, and compares them with the true ones. Over-segmentation: the part of a true field that its best parcel misses. Under-segmentation: the part of that parcel that belongs elsewhere {cite:p}`persello2010`.
 
 # %% tags=["hide-input", "remove-output"]
 rows = []
@@ -369,12 +344,13 @@ for name, frame, told in [(name, last, f"{N_EPOCHS} epochs") for name in INPUTS]
             "under-segmentation": plots.mean_and_range(part["undersegmentation"], "{:.2f}"),
             "F1 of parcels": plots.mean_and_range(part["f1"], "{:.2f}"),
             "median IoU": plots.mean_and_range(part["median_iou"], "{:.2f}"),
+            "F1, against p1-p99": with_interval(*paired(frame, "f1", name)) if name != REFERENCE else "0",
         }
     )
 glue("tab-matter-parcels", plots.table(pd.DataFrame(rows)))
 
 # %% [markdown]
-# ````{table} Simulated fields, archived: parcels on held-out images, mean and range over the seeds. F1: parcels that share more than half of their union with a true one.
+# ````{table} Simulated fields, archived: parcels on held-out images, mean and range over the seeds. F1: a parcel counts if it has at least half of its union with a true one in common. Last column: the difference from p1-p99 within seeds with its 95 % interval.
 # :name: tab-matter-parcels
 # ```{glue:md} tab-matter-parcels
 # :format: myst
