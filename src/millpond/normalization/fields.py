@@ -18,6 +18,7 @@ from rasterio.transform import Affine
 from shapely import to_wkt
 from shapely.affinity import affine_transform
 
+from millpond import datasets
 from millpond.normalization.delineation import FieldSegmenter
 from millpond.normalization.europe import survey
 from millpond.normalization.histogram import N_DN, BandHistogram
@@ -53,6 +54,7 @@ N_SETTLE = 100
 """Images from which statistics of batch normalization are taken anew."""
 
 BELTS = ("south", "north")
+BOTH = "both"
 
 TRAIN, VALID, FACTORS = range(3)
 
@@ -142,9 +144,9 @@ def score_fields(
 
 
 def score_transfer(
-    normalization: str, trained: str, seed: int, *, pooled: bool, epochs: int, n_train: int, n_valid: int, size: int
+    normalization: str, trained: str, seed: int, *, fitted: str, epochs: int, n_train: int, n_valid: int, size: int
 ) -> list[dict]:
-    """Train in one belt of latitudes and test in both.
+    """Train in one belt of latitudes, with factors of that belt, of the other or of both, and test in both.
 
     Parameters
     ----------
@@ -153,8 +155,8 @@ def score_transfer(
     trained : str
         "south" or "north".
     seed : int
-    pooled : bool
-        Take the factors from both belts instead of the one that trains.
+    fitted : str
+        Where the factors come from: "south", "north" or "both". Of `PER_IMAGE` only `trained` makes sense.
     epochs, n_train, n_valid, size : int
 
     Returns
@@ -175,7 +177,7 @@ def score_transfer(
     else:
         belts = {where: year_histogram(seed, size, where) for where in BELTS}
         normalization_of_image = normalization
-    histogram = reduce(operator.add, belts.values()) if pooled else belts[trained]
+    histogram = reduce(operator.add, belts.values()) if fitted == BOTH else belts[fitted]
     network = FieldSegmenter(factors(normalization_of_image, histogram), max_epochs=epochs, random_state=seed)
     network.fit(*images(TRAIN, n_train, trained))
     rows = []
@@ -183,7 +185,7 @@ def score_transfer(
         networks = {"nothing": network}
         if tested != trained:
             networks["batch statistics"] = network.adapted(images(TRAIN, N_SETTLE, tested)[0])
-            if not pooled and normalization != PER_IMAGE:
+            if fitted == trained and normalization != PER_IMAGE:
                 networks["factors"] = network.renormalized(factors(normalization, belts[tested]))
         held_out = images(VALID, n_valid, tested)
         rows += [
@@ -216,11 +218,11 @@ def score_land_cover(normalization: str, seed: int, *, epochs: int = OSM_EPOCHS)
     Returns
     -------
     list of dict
-        A row a fold: `fold`, `class_iou`, `class_acc`, `class_mcc`, `train_loss`, `largest_share` of a class among the
-        test pixels, which is the accuracy of who always says that.
+        A row a fold: `fold`, `n_train_pixels` and `n_test_pixels` with labels, `class_iou`, `class_acc`, `class_mcc`,
+        `train_loss`, `largest_share` of a class among the test pixels, which is the accuracy of who always says that.
     """
-    dn, labels, _ = read_osm_land_cover(OSM_EDGE_PIXELS)
-    blocks = spatial_blocks(dn, labels, n_folds=OSM_FOLDS, random_state=seed)
+    scene = read_osm_land_cover(OSM_EDGE_PIXELS)
+    blocks = spatial_blocks(scene.dn, scene.labels, scene.polygons, n_folds=OSM_FOLDS, random_state=seed)
     rows = []
     for fold in range(OSM_FOLDS):
         test = blocks.fold == fold
@@ -233,6 +235,8 @@ def score_land_cover(normalization: str, seed: int, *, epochs: int = OSM_EPOCHS)
         rows.append(
             {
                 "fold": fold,
+                "n_train_pixels": int((blocks.labels[~test] >= 0).sum()),
+                "n_test_pixels": int((truth >= 0).sum()),
                 "largest_share": float(np.bincount(truth[truth >= 0]).max() / (truth >= 0).sum()),
                 "train_loss": network.history_[-1]["train_loss"],
             }
@@ -273,13 +277,12 @@ VIRGINIA_WINDOW = np.s_[:, 500:884, 300:684]
 
 
 def real_scenes() -> dict[str, np.ndarray]:
-    """Real images without outlines of fields: (4, rows, cols) digital numbers by name."""
-    austria = read_ftw_inference()
-    return {
-        "Virginia": read_sample("virginia")[VIRGINIA_WINDOW],
-        "Upper Austria, first date": austria.first,
-        "Upper Austria, second date": austria.second,
-    }
+    """Real images without outlines of fields, those that are at hand: (4, rows, cols) digital numbers by name."""
+    scenes = {"Virginia": read_sample("virginia")[VIRGINIA_WINDOW]}
+    if datasets.is_present("ftw"):
+        austria = read_ftw_inference()
+        scenes |= {"Upper Austria, first date": austria.first, "Upper Austria, second date": austria.second}
+    return scenes
 
 
 def _histogram_of(dn: np.ndarray) -> BandHistogram:

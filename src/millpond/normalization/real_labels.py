@@ -49,11 +49,14 @@ class LandCover(NamedTuple):
     labels : (rows, cols) int16 array
         Index into `classes`; -1 where unlabelled.
     classes : tuple of str
+    polygons : (rows, cols) int16 array
+        Which polygon a labelled pixel belongs to.
     """
 
     dn: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
+    polygons: np.ndarray
 
 
 def read_osm_land_cover(edge_pixels: float = 0) -> LandCover:
@@ -81,12 +84,14 @@ def read_osm_land_cover(edge_pixels: float = 0) -> LandCover:
     with open_raster(sorted(folder.glob("*_B??.jp2")), DEFAULT_BANDS) as raster:
         dn, transform, crs = raster.read(), raster.transform, raster.crs
     polygons = osm_polygons().to_crs(crs)
-    return LandCover(dn, draw_polygons(polygons, dn.shape[1:], transform, edge_pixels), tuple(LAND_COVER))
+    labels = draw_polygons(polygons, dn.shape[1:], transform, edge_pixels)
+    numbers = draw_polygons(polygons.assign(label=range(len(polygons))), dn.shape[1:], transform)
+    return LandCover(dn, labels, tuple(LAND_COVER), numbers)
 
 
 def osm_land_cover_table(edge_pixels: float = 0) -> pd.DataFrame:
     """Classes of the German scene: `osm` (kinds of land), `polygons` and `pixels` (labelled, in the scene)."""
-    _, labels, classes = read_osm_land_cover(edge_pixels)
+    _, labels, classes, _ = read_osm_land_cover(edge_pixels)
     counts = np.bincount(labels[labels >= 0], minlength=len(classes))
     polygons = osm_polygons()["label"].value_counts().reindex(range(len(classes)), fill_value=0)
     return pd.DataFrame(
@@ -134,7 +139,7 @@ class SpatialBlocks(NamedTuple):
     images : (n, 4, patch, patch) array
         As given.
     labels : (n, patch, patch) int16 array
-        -1 where unlabelled, and where another fold is near.
+        -1 where unlabelled, where another fold is near, and where most of the polygon lies in another fold.
     fold : (n,) int array
         From 0; all patches of a block have the same.
     row, col : (n,) int arrays
@@ -151,6 +156,7 @@ class SpatialBlocks(NamedTuple):
 def spatial_blocks(
     dn: np.ndarray,
     labels: np.ndarray,
+    polygons: np.ndarray | None = None,
     *,
     block_pixels: int = 256,
     patch_pixels: int = 128,
@@ -162,8 +168,8 @@ def spatial_blocks(
 
     Neighbouring pixels are alike, so that random patches of one scene would test memory. Here a fold is made of whole
     blocks, and between labelled pixels of different folds lie at least `buffer_pixels` unlabelled ones, half of them on
-    either side. The images of the patches don't overlap. A polygon can still reach across a buffer into another fold:
-    take a wider one if that matters.
+    either side. The images of the patches don't overlap. A polygon that reaches across a buffer keeps its labels in the
+    fold that has most of them, if `polygons` tells which pixels are of one.
 
     Of many random assignments of the blocks, equally many to each fold as far as possible, the one is taken that leaves
     the fewest folds without a class, and among these the one whose smallest share of a class in a fold is the largest.
@@ -174,6 +180,8 @@ def spatial_blocks(
     dn : (bands, rows, cols) array
     labels : (rows, cols) integer array
         -1 is unlabelled.
+    polygons : (rows, cols) integer array, optional
+        Number of the polygon that a labelled pixel belongs to, from 0 on.
     block_pixels, patch_pixels : int
         Sides; the first is a multiple of the second. What doesn't fill a patch at the right and lower edge is left out.
     n_folds : int
@@ -196,6 +204,11 @@ def spatial_blocks(
         raise NormalizationError(
             f"dn of shape {dn.shape} and labels of shape {labels.shape} found, (bands, rows, cols) and (rows, cols) "
             "of one scene expected. Cut both to the same grid."
+        )
+    if polygons is not None and np.shape(polygons) != labels.shape:
+        raise NormalizationError(
+            f"polygons of shape {np.shape(polygons)} for labels of shape {labels.shape} found, the same expected. Cut "
+            "both to the same grid."
         )
     if patch_pixels < 1 or block_pixels < patch_pixels or block_pixels % patch_pixels:
         raise NormalizationError(
@@ -225,6 +238,8 @@ def spatial_blocks(
         window = 2 * (-(-buffer_pixels // 2)) + 1
         is_near = minimum_filter(folds, window, mode="nearest") != maximum_filter(folds, window, mode="nearest")
         labels = np.where(is_near, np.int16(-1), labels)
+    if polygons is not None:
+        labels = _in_one_fold(labels, folds, polygons[: folds.shape[0], : folds.shape[1]])
     targets = _patches(labels[None], patch_pixels)[:, 0]
     keep = (targets >= 0).any((1, 2))
     if len(empty := sorted(set(range(n_folds)) - set(fold_of_patch[keep].tolist()))):
@@ -235,6 +250,14 @@ def spatial_blocks(
     images = _patches(dn[:, : labels.shape[0], : labels.shape[1]], patch_pixels)[keep]
     first = patch_row[keep] * patch_pixels, patch_col[keep] * patch_pixels
     return SpatialBlocks(images, targets[keep], fold_of_patch[keep], *first)
+
+
+def _in_one_fold(labels: np.ndarray, folds: np.ndarray, polygons: np.ndarray) -> np.ndarray:
+    """Labels of each polygon where it has most of them, -1 in the other folds."""
+    known = labels >= 0
+    counts = np.zeros((polygons.max() + 1, folds.max() + 1), int)
+    np.add.at(counts, (polygons[known], folds[known]), 1)
+    return np.where(known & (counts.argmax(axis=1)[polygons] == folds), labels, np.int16(-1))
 
 
 def _patches(values: np.ndarray, side: int) -> np.ndarray:

@@ -11,6 +11,8 @@ from millpond.normalization.assessment import long_tail, separability
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.europe import NOTHING, explore
 from millpond.normalization.fields import (
+    BELTS,
+    BOTH,
     INPUTS,
     PER_IMAGE,
     map_real_scenes,
@@ -42,13 +44,14 @@ FIELDS = {
 EXTREMES = ("p1-p99", "min-max")
 """The study's best and worst."""
 
-TRANSFERRED = ("p1-p99", "min-max", "dynamic-world-30-95")
-"""To be carried from one belt of latitudes to another."""
 
 LARGEST_DN = (10_000, 20_000, 65_535)
 """Largest digital numbers that min-max is to see: a few pixels decide on it, and how bright they are was built in."""
 
 LONGER_EPOCHS = 20
+
+MARGIN_MCC = 0.02
+"""Differences of Matthews correlation below this count as none; chosen before any of the runs."""
 
 ENCODERS = ("vgg11", "vgg11_bn")
 """Without batch normalization and with; nobody knows whether the study's network has any."""
@@ -95,12 +98,12 @@ def grids_of(profile: str) -> dict[str, tuple]:
     encoders = [{"normalization": name, "encoder": encoder} for encoder in ENCODERS for name in EXTREMES]
     sensitivity = [*(name for name in MECHANISMS if name != "passes"), EVERY_MECHANISM_BUT_PASSES, EVERY_MECHANISM]
     transfers = [
-        {"normalization": name, "trained": trained, "pooled": pooled}
-        for name in TRANSFERRED
-        for trained in ("south", "north")
-        for pooled in (False, True)
+        {"normalization": name, "trained": trained, "fitted": fitted}
+        for name in EXTREMES
+        for trained in BELTS
+        for fitted in (*BELTS, BOTH)
     ]
-    transfers += [{"normalization": PER_IMAGE, "trained": trained, "pooled": False} for trained in ("south", "north")]
+    transfers += [{"normalization": PER_IMAGE, "trained": belt, "fitted": belt} for belt in BELTS]
     grids = {
         "long_tail": (
             describe_tail,
