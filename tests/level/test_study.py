@@ -146,6 +146,9 @@ def test_folds_of_itoiz_are_pooled(folds):
     months = pd.to_datetime(rows["date"]).sub(pd.Timestamp(rows["date"].min())).dt.days // 30
     assert (rows["fold"].groupby(months).nunique() == 1).all() == (folds == "months")
     assert rows["train_r2"].iloc[-1] > 0.95
+    other = pd.DataFrame(study.score_itoiz("area-level curve", seed=0, folds=folds, coarser=1, threshold=0.2))
+    assert (other["fold"] == rows["fold"]).all()
+    assert not np.allclose(other["estimate_m"], rows["estimate_m"])
 
 
 def test_a_twin_without_an_effect_differs_from_the_whole(monkeypatch):

@@ -54,6 +54,9 @@ BASELINES = ("mean level", CURVE, SHORE, RIDGE, FOREST)
 COARSER = 4
 """Pixels along an edge that are averaged for networks on Itoiz: 40 m, so that one trains in a minute."""
 
+THRESHOLDS = (-0.2, -0.1, 0.1, 0.2)
+"""Of NDWI, beside 0."""
+
 FOLDS = ("random", "months")
 """How dates are dealt into five folds: one by one, or whole blocks of 30 days."""
 
@@ -187,6 +190,17 @@ def grids_of(profile: str) -> dict[str, tuple]:
             max(n_seeds, 10),
             "Baselines on Itoiz, pooled folds",
         ),
+        "itoiz_thresholds": (
+            score_itoiz,
+            [
+                {"model": model, "folds": folds, "coarser": 1, "threshold": threshold}
+                for model in (CURVE, SHORE)
+                for folds in FOLDS
+                for threshold in THRESHOLDS
+            ],
+            max(n_seeds, 10),
+            "Other thresholds of NDWI on Itoiz, pooled folds",
+        ),
         "twin_baselines": (
             score_twin,
             [case | {"model": model} for case in (*combinations, *elsewhere, *removed) for model in BASELINES],
@@ -313,7 +327,13 @@ def list_itoiz(seed: int) -> list[dict]:
 
 
 def score_itoiz(
-    model: str, seed: int, *, folds: str = "random", coarser: int = COARSER, profile: str = "itoiz"
+    model: str,
+    seed: int,
+    *,
+    folds: str = "random",
+    coarser: int = COARSER,
+    profile: str = "itoiz",
+    threshold: float | None = None,
 ) -> list[dict]:
     """Cross-validate on Itoiz in five folds, and pool what each says of its own.
 
@@ -327,6 +347,8 @@ def score_itoiz(
         One of `FOLDS`.
     coarser : int
     profile : str
+    threshold : float, optional
+        NDWI above which the area-level curve or the shore-level fit takes a pixel for water; 0 where not stated.
 
     Returns
     -------
@@ -338,7 +360,10 @@ def score_itoiz(
     splits = GroupKFold(5, shuffle=True, random_state=seed).split(scenes.images, groups=blocks)
     estimate_m, fold_of, train_r2 = np.empty(len(scenes)), np.empty(len(scenes), int), []
     for fold, (train, test) in enumerate(splits):
-        fitted = unfitted(model, scenes, seed, profile).fit(scenes.images[train], scenes.level_m[train])
+        fitted = unfitted(model, scenes, seed, profile)
+        if threshold is not None:
+            fitted.set_params(threshold=threshold)
+        fitted.fit(scenes.images[train], scenes.level_m[train])
         estimate_m[test], fold_of[test] = fitted.predict(scenes.images[test]), fold
         train_r2.append(r2_score(scenes.level_m[train], fitted.predict(scenes.images[train])))
     rows = [
