@@ -692,7 +692,7 @@ print({name: f"{radar[name].mean():.2f}" for name in radar}, f"{calm.mean():.2f}
 #
 # ## What this chapter cannot say
 #
-# - Of {glue:text}`level_planned` planned runs of the network {glue:text}`level_there` are archived so far, of {glue:text}`level_seeds` seeds.
+# - The network has {glue:text}`level_seeds` seeds ({glue:text}`level_there` of {glue:text}`level_planned` planned runs), and the sweep in {numref}`tab-level-removed` fewer.
 # - Twins lie on terrain of another region, sixty heights of a DEM interpolated, with a wall around the square. Slopes are gentler than in the Sierra Nevada.
 # - Dates are drawn at random: no repeat of five or twelve days, no clouds that follow the season. Both satellites cover the same years, which in the study they may not; so its comparison of satellites in later years cannot be repeated.
 # - Only two of the twins freeze. Gauges are exact, and of the moment of the image.

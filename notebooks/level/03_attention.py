@@ -217,7 +217,7 @@ print(pairs, f"{gain.mean():+.3f} {gain_csam.mean():+.3f}")
 # ```
 # ````
 #
-# ````{table} Simulated reservoirs, archived, beside the changes that the study publishes (where its abstract and its text differ, both): mean paired change against the network without attention, in the last rows of CSAM against CAM, with its 95 % interval over pairs, and p of Wilcoxon's signed-rank test. The claims are that both kinds help, and that CSAM stays behind CAM. A claim is confirmed or refuted if the 95 % interval over the reservoirs, seeds averaged, lies on its side of zero or on the other.
+# ````{table} Simulated reservoirs, archived, beside the changes that the study publishes (where its abstract and its text differ, both): mean paired change against the network without attention, in the last rows of CSAM against CAM, with its 95 % interval over pairs, and p of Wilcoxon's signed-rank test. The claims are that both kinds help, and that CSAM stays behind CAM. A claim is confirmed or refuted if the 95 % interval over the reservoirs, seeds averaged, lies on its side of zero or on the other; nothing is corrected for the number of rows.
 # :name: tab-attention-changes
 # ```{glue:md} tab-attention-changes
 # :format: myst
@@ -424,7 +424,7 @@ glue("attention_settings", f"{settings['max_epochs']} epochs in batches of {sett
 #
 # ## What this chapter cannot say
 #
-# - Of {glue:text}`attention_planned` planned runs with attention {glue:text}`attention_there` are archived so far.
+# - A few seeds a reservoir ({glue:text}`attention_there` of {glue:text}`attention_planned` planned runs with attention) show little of the spread between trainings.
 # - The intervals and the test by pairs treat those of one reservoir as independent.
 # - What holds for 20 epochs may not for 1,500.
 # - With three bands there is little for channel attention to choose from.

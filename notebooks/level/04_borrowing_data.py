@@ -115,7 +115,7 @@ print(by_size[[NETWORK, CURVE, SHORE]].round(2).to_dict())
 # :name: fig-borrow-size
 # :alt: Curves of the error against the number of training dates for six models. All but that of the mean level fall clearly. The area-level curve and the shore-level fit lie below the others throughout.
 #
-# Simulated reservoir, archived: RMSE on the test dates of Lyons against the number of training dates, Sentinel-2. Each smaller set is a part of the larger; mean and range over the seeds, of which {glue:text}`borrow_size_seeds` is there of three planned.
+# Simulated reservoir, archived: RMSE on the test dates of Lyons against the number of training dates, Sentinel-2. Each smaller set is a part of the larger; mean and range over the seeds, of which there are {glue:text}`borrow_size_seeds`.
 # ```
 #
 # From {glue:text}`borrow_fewest` dates to {glue:text}`borrow_most` the network's error falls from {glue:text}`borrow_network_fewest` to {glue:text}`borrow_network_most`, the area-level curve's from {glue:text}`borrow_curve_fewest` to {glue:text}`borrow_curve_most`, and the shore-level fit's from {glue:text}`borrow_shore_fewest` to {glue:text}`borrow_shore_most`. Two things to keep in mind. Lyons loses {glue:text}`borrow_dry` of its surface on the way down. That was built in, and is kind to whatever counts area. And with as many {term}`epochs <epoch>`, more
@@ -575,7 +575,7 @@ print({claim: said for claim, _, _, said in rows})
 #
 # ## What this chapter cannot say
 #
-# - Of {glue:text}`borrow_planned` planned runs {glue:text}`borrow_there` are archived so far. Where one seed stands alone, nothing is known of the spread between trainings.
+# - Few seeds ({glue:text}`borrow_there` of {glue:text}`borrow_planned` planned runs): the spread between trainings is known roughly at best.
 # - Borrowing was tried with all of Brush Creek's own dates. With a few it should help most, and that we haven't tried.
 # - Four twins on one DEM share spectra, haze and the grain of their vegetation. That makes transfer easier than it is in reality.
 # - Depths need the height of the dam's foot. For a real reservoir somebody has to know it.
