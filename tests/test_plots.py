@@ -11,6 +11,11 @@ def test_runs_are_told_as_mean_and_range():
     assert plots.mean_and_range(pd.Series([2.5]), "{:+.1f}") == "+2.5"
 
 
+def test_means_are_told_with_their_interval():
+    assert plots.mean_and_interval([1, 2, 3], "{:+.2f}") == "+2.00 (-0.48 to +4.48)"  # 4.303 / sqrt(3) either side
+    assert plots.mean_and_interval([1.5], "{:.1f}") == "1.5"
+
+
 def test_numbers_stand_to_the_right_in_tables():
     shown = plots.table(pd.DataFrame({"network": ["lstm"], "accuracy": ["99.1"]})).data
     assert shown.splitlines()[1] == "|:----------|-----------:|"

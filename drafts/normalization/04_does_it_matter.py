@@ -29,7 +29,6 @@ from shapely import from_wkt, get_parts
 from millpond import plots, published
 from millpond.claims import (
     holm,
-    mean_and_interval,
     p_above,
     verdict,
     verdict_of_counts,
@@ -102,9 +101,7 @@ def by_seed(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def interval(differences, test_to_train: float = 0.0) -> str:
-    """Mean of paired differences with its 95 % interval, as text."""
-    mean, low, high = mean_and_interval(differences, test_to_train)
-    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})" if np.isfinite(low) else f"{mean:+.3f}"
+    return plots.mean_and_interval(differences, "{:+.3f}", test_to_train)
 
 
 def against(frame: pd.DataFrame, metric: str, name: str, reference: str = REFERENCE) -> str:

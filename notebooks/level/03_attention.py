@@ -150,21 +150,17 @@ def change(name: str, column: str, reference: str = NETWORK) -> pd.Series:
     return (wide[column, name] - wide[column, reference]).astype(float)
 
 
-def with_interval(differences: pd.Series, form: str = "{:+.3f}") -> str:
-    mean_, low, high = map(form.format, mean_and_interval(differences))
-    return f"{mean_} ({low} to {high})"
-
-
 def over_reservoirs(differences: pd.Series) -> pd.Series:
     return differences.groupby("reservoir").mean()
 
 
+FORM = "{:+.3f}"
 rows = []
 for name, short, reference in ((CAM, "CAM", NETWORK), (CSAM, "CSAM", NETWORK), (CSAM, "CSAM, not CAM", CAM)):
     for column, told, form in (
-        ("r2", "R²", "{:+.3f}"),
-        ("rmse_m", "RMSE (m)", "{:+.3f}"),
-        ("mae_m", "MAE (m)", "{:+.3f}"),
+        ("r2", "R²", FORM),
+        ("rmse_m", "RMSE (m)", FORM),
+        ("mae_m", "MAE (m)", FORM),
         ("days_above_1_m", "days above 1 m", "{:+.1f}"),
     ):
         difference = change(name, column, reference)
@@ -182,7 +178,7 @@ for name, short, reference in ((CAM, "CAM", NETWORK), (CSAM, "CSAM", NETWORK), (
                 "score": told,
                 "published change": " or ".join(f"{sign}{value:g} %" for value in stated) or "—",
                 "ours, in percent": f"{100 * difference.mean() / wide[column, reference].mean():+.1f} %",
-                "ours (95 % interval)": with_interval(difference, form),
+                "ours (95 % interval)": plots.mean_and_interval(difference, form),
                 "p": f"{stats.wilcoxon(difference).pvalue:.2f}",
                 "verdict": verdict(claimed * over_reservoirs(difference)),
             }
@@ -197,14 +193,15 @@ glue("attention_r2_published", f"{claims['4.4', 'R2 increase with CAM']:g} %", d
 glue("attention_block_days", f"{BLOCK_DAYS}", display=False)
 glue("attention_smallest_p", f"{2 * 0.5**pairs:.2g}", display=False)
 glue("attention_pairs", f"{pairs}", display=False)
-glue("attention_gain", with_interval(gain), display=False)
+glue("attention_gain", plots.mean_and_interval(gain, FORM), display=False)
 for differences, short in ((gain, "cam"), (gain_csam, "csam")):
-    glue(f"attention_{short}_reservoirs", with_interval(over_reservoirs(differences)), display=False)
-    glue(f"attention_{short}_verdict", verdict(over_reservoirs(differences)), display=False)
+    each = over_reservoirs(differences)
+    glue(f"attention_{short}_reservoirs", plots.mean_and_interval(each, FORM), display=False)
+    glue(f"attention_{short}_verdict", verdict(each), display=False)
 as_published = claims["4.4", "R2 increase with CAM"] / 100 * wide["r2", NETWORK].mean()
 glue("attention_as_published", f"{as_published:+.3f}", display=False)
 glue("attention_inside", "within" if low <= as_published <= high else "outside", display=False)
-glue("attention_gain_csam", with_interval(gain_csam), display=False)
+glue("attention_gain_csam", plots.mean_and_interval(gain_csam, FORM), display=False)
 glue("attention_there", f"{attended['run'].nunique()}", display=False)
 glue("attention_planned", f"{n_planned('attention')}", display=False)
 print(pairs, f"{gain.mean():+.3f} {gain_csam.mean():+.3f}")

@@ -5,6 +5,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.patches import FancyBboxPatch
 
+from millpond import claims
+
 BAND_COLORS = {"B02": "#0072B2", "B03": "#009E73", "B04": "#D55E00", "B08": "#882E72"}
 """A colour a band that the colour-blind can tell apart (Okabe and Ito; Tol)."""
 
@@ -117,6 +119,12 @@ def mean_and_range(values: pd.Series, form: str) -> str:
     if len(values) == 1:
         return form.format(values.iloc[0])
     return f"{form.format(values.mean())} ({form.format(values.min())} to {form.format(values.max())})"
+
+
+def mean_and_interval(differences, form: str, test_to_train: float = 0.0) -> str:
+    """ "mean (low to high)" with the interval of `millpond.claims.mean_and_interval`; of one value, that."""
+    mean, low, high = claims.mean_and_interval(differences, test_to_train)
+    return f"{form.format(mean)} ({form.format(low)} to {form.format(high)})" if np.isfinite(low) else form.format(mean)
 
 
 def median_and_range(values: pd.Series, form: str = "{:.0f}") -> str:
