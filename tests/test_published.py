@@ -25,7 +25,7 @@ ROWS = {
     "wu2023_table5_regionalization_bhc": 2,
     "wu2023_table6_benchmark_validation": 3,
     "wu2023_table7_attention_validation": 6,
-    "wu2023_text_claims": 40,
+    "wu2023_text_claims": 42,
 }
 TABLE4 = "wu2023_table4_source_and_sampling"
 CLAIMS = "wu2023_text_claims"

@@ -17,6 +17,7 @@
 # - *refuted*: the interval lies on the other side; or all cases say the opposite;
 # - *open*: the interval holds both sides, a test is not significant, or not in all pairs, or there is but one training;
 # - *in part*: it holds in some of the cases counted;
+# - *not testable*: our data lack what the study gives as the cause;
 # - *built in*: it had to come out, since we put it in;
 # - *in reach* or *not reached*: a published error lies in the range of ours, or below it.
 #
