@@ -749,7 +749,7 @@ print(top, mcc[eight].mean().idxmin(), {claim: said for claim, _, _, said in cla
 # ```
 # ````
 #
-# Published as best: {glue:text}`matter_best_published`. Ours by the MCC of the extent: {glue:text}`matter_n_contenders` of the eight cannot be told from the one with the highest mean, which was chosen after looking ({glue:text}`matter_contenders`). Between the highest and the lowest mean lie {glue:text}`matter_spread`. The margin of {glue:text}`matter_margin` was set before the runs. How fast a network learns within the first epoch, where the loss falls most, the archive does not tell.
+# Published as best: {glue:text}`matter_best_published`. Ours by the MCC of the extent: {glue:text}`matter_n_contenders` of the eight cannot be told from the one with the highest mean, which was chosen after looking ({glue:text}`matter_contenders`). Between the highest and the lowest mean lie {glue:text}`matter_spread`. The margin of {glue:text}`matter_margin` was set before any two networks could be compared. How fast a network learns within the first epoch, where the loss falls most, the archive does not tell.
 #
 # ## Fields of your own
 #

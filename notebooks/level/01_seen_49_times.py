@@ -403,7 +403,7 @@ print(f"{network['r2'][0]:.2f} {lowest[NETWORK]:.2f}", networks["run"].nunique()
 # ```
 #
 # The network reaches an R² of {glue:text}`itoiz_network_r2` and an RMSE of {glue:text}`itoiz_network_rmse`; against the curve on the same coarse images that is {glue:text}`itoiz_network_behind` ({numref}`tab-itoiz-networks`, {numref}`fig-itoiz-estimates`).
-# On the dates that train it, its lowest R² is {glue:text}`itoiz_train_r2`: not every network was done learning, and part of the error is that. It has some twenty images to learn from what water is; the curve was told.
+# On the dates that train it, its lowest R² is {glue:text}`itoiz_train_r2`: not every network was done learning, which may be a part of its error. It has some twenty images to learn from what water is; the curve was told.
 #
 # ## Can the curve be beaten?
 #

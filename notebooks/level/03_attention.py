@@ -149,13 +149,22 @@ def change(name: str, column: str, reference: str = NETWORK) -> pd.Series:
     return (wide[column, name] - wide[column, reference]).astype(float)
 
 
+def stated(column: str, added: str) -> str:
+    """Published change in percent, from abstract and text; of CSAM against CAM both, since none is stated."""
+    score, sign = {"r2": ("R2 increase", "+"), "rmse_m": ("RMSE decrease", "−"), "mae_m": ("MAE decrease", "−")}[column]
+    if added == CSAM_NOT_CAM:
+        return f"{stated(column, 'CSAM')}, CAM {stated(column, 'CAM')}"
+    values = {value for (_, quantity), value in claims.items() if quantity == f"{score} with {added}"}
+    return " or ".join(f"{sign}{value:g} %" for value in sorted(values))
+
+
 def over_reservoirs(differences: pd.Series) -> pd.Series:
     return differences.groupby("reservoir").mean()
 
 
-FORM = "{:+.3f}"
+FORM, CSAM_NOT_CAM = "{:+.3f}", "CSAM, not CAM"
 rows = []
-for name, short, reference in ((CAM, "CAM", NETWORK), (CSAM, "CSAM", NETWORK), (CSAM, "CSAM, not CAM", CAM)):
+for name, short, reference in ((CAM, "CAM", NETWORK), (CSAM, "CSAM", NETWORK), (CSAM, CSAM_NOT_CAM, CAM)):
     for column, told, form in (
         ("r2", "R²", FORM),
         ("rmse_m", "RMSE (m)", FORM),
@@ -163,18 +172,11 @@ for name, short, reference in ((CAM, "CAM", NETWORK), (CSAM, "CSAM", NETWORK), (
     ):
         difference = change(name, column, reference)
         claimed = 1 if (column == "r2") == (reference == NETWORK) else -1
-        key = {
-            "r2": f"R2 increase with {short}",
-            "rmse_m": f"RMSE decrease with {short}",
-            "mae_m": f"MAE decrease with {short}",
-        }.get(column)
-        stated = sorted({value for (_, quantity), value in claims.items() if quantity == key})
-        sign = "+" if column == "r2" else "−"
         rows.append(
             {
                 "added": short,
                 "score": told,
-                "published change": " or ".join(f"{sign}{value:g} %" for value in stated) or "—",
+                "published change": stated(column, short),
                 "ours, in percent": f"{100 * difference.mean() / wide[column, reference].mean():+.1f} %",
                 "ours (95 % interval)": plots.mean_and_interval(difference, form),
                 "p": f"{stats.wilcoxon(difference).pvalue:.2f}",
@@ -222,7 +224,7 @@ print(pairs, f"{gain.mean():+.3f} {gain_csam.mean():+.3f}")
 # ```
 # ````
 #
-# Over {glue:text}`attention_pairs` pairs, CAM changes R² by {glue:text}`attention_gain` ({numref}`tab-attention-changes`). The published percentage would be {glue:text}`attention_as_published` here, {glue:text}`attention_inside` the interval. CSAM changes it by {glue:text}`attention_gain_csam`. But pairs of one reservoir share its terrain, and a claim about reservoirs has four to stand on. Over these, seeds averaged, the change is {glue:text}`attention_cam_reservoirs` with CAM and {glue:text}`attention_csam_reservoirs` with CSAM: that they raise R² is {glue:text}`attention_cam_verdict` and {glue:text}`attention_csam_verdict`. Of the {glue:text}`attention_n_verdicts` verdicts in the table {glue:text}`attention_not_open` are not open, uncorrected. CSAM is ahead of CAM in {glue:text}`attention_csam_ahead` scores on average, against the study's order. The study compares averages, without pairs or intervals; its percentages may be means of ratios, ours are ratios of means.
+# Over {glue:text}`attention_pairs` pairs, CAM changes R² by {glue:text}`attention_gain` ({numref}`tab-attention-changes`). The published percentage would be {glue:text}`attention_as_published` here, {glue:text}`attention_inside` the interval. CSAM changes it by {glue:text}`attention_gain_csam`. But pairs of one reservoir share its terrain, and a claim about reservoirs has four to stand on. Over these, seeds averaged, the change is {glue:text}`attention_cam_reservoirs` with CAM and {glue:text}`attention_csam_reservoirs` with CSAM: that they raise R² is {glue:text}`attention_cam_verdict` and {glue:text}`attention_csam_verdict`. Verdicts in the table that are not open: {glue:text}`attention_not_open` of {glue:text}`attention_n_verdicts`, uncorrected. CSAM is ahead of CAM in {glue:text}`attention_csam_ahead` scores on average, against the study's order. The study compares averages, without pairs or intervals; its percentages may be means of ratios, ours are ratios of means.
 #
 # {numref}`fig-attention-scatter` has estimates and true levels, and {numref}`tab-attention-days` the days on which a network is off by more than a metre.
 

@@ -5,7 +5,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-LEVEL = 0.05
+ALPHA = 0.05
 """Of all tests; intervals hold the rest."""
 
 
@@ -30,7 +30,7 @@ def mean_and_interval(differences, test_to_train: float = 0.0) -> tuple[float, f
     mean, n = float(values.mean()), len(values)
     if n < 2:
         return mean, -np.inf, np.inf
-    half = stats.t.ppf(1 - LEVEL / 2, n - 1) * values.std(ddof=1) * np.sqrt(1 / n + test_to_train)
+    half = stats.t.ppf(1 - ALPHA / 2, n - 1) * values.std(ddof=1) * np.sqrt(1 / n + test_to_train)
     return mean, mean - float(half), mean + float(half)
 
 
@@ -83,7 +83,7 @@ def p_above(differences: pd.DataFrame, null: float = 0.0, test_to_train: float =
 
 def holm(p: np.ndarray) -> np.ndarray:
     """Which of several tests are significant after Holm's correction for their number."""
-    return multipletests(p, LEVEL, method="holm")[0]
+    return multipletests(p, ALPHA, method="holm")[0]
 
 
 def verdict_of_extreme(
@@ -113,7 +113,7 @@ def verdict_of_extreme(
     others = scores.drop(columns=name)
     lead = -others.sub(scores[name], axis=0).dropna() * (1 if highest else -1)
     ahead, behind = (np.minimum(1, 2 * p_above(side, 0, test_to_train)) for side in (lead, -lead))
-    n_ahead, n_behind = int((ahead < LEVEL).sum()), int(holm(behind).sum())
+    n_ahead, n_behind = int((ahead < ALPHA).sum()), int(holm(behind).sum())
     said = "refuted" if n_behind else "confirmed" if n_ahead == others.shape[1] else "open"
     return said, n_ahead, n_behind
 
@@ -135,7 +135,7 @@ def verdict_of_equality(differences: pd.DataFrame, margin: float) -> str:
         if one is significantly beyond, with Holm's correction for the number of differences.
     """
     within = np.maximum(p_above(differences, -margin), p_above(-differences, -margin))
-    if (within < LEVEL).all():
+    if (within < ALPHA).all():
         return "confirmed"
     beyond = np.minimum(p_above(differences, margin), p_above(-differences, margin))
     return "refuted" if holm(np.minimum(1, 2 * beyond)).any() else "open"

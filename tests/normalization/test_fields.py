@@ -116,6 +116,13 @@ def test_outlines_on_real_scenes_are_in_pixels_of_the_scene():
         assert 0 <= top < bottom <= n_rows
 
 
+def test_real_scenes_are_mapped_all_or_not_at_all(monkeypatch, tmp_path):
+    monkeypatch.setenv("MILLPOND_DATA", str(tmp_path))
+    assert list(fields.real_scenes()) == ["Virginia"]
+    with pytest.raises(datasets.DatasetError, match="ftw"):
+        fields.map_real_scenes(0, epochs=1, n_train=8, size=32)
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_grids_of_all_profiles_name_what_the_functions_take(profile):
     for function, cases, n_seeds, _ in grids_of(profile).values():

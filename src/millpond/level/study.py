@@ -143,9 +143,9 @@ def run(
     return run_grids(grids_of(profile), store, workers=workers, scheduler=scheduler, retry_failed=retry_failed)
 
 
-def n_planned(*names: str, profile: str = "full") -> int:
-    """How many runs a profile plans for some of its archives."""
-    grids = grids_of(profile)
+def n_planned(*names: str) -> int:
+    """How many runs `full` plans for some of its archives."""
+    grids = grids_of("full")
     return sum(len(cases) * n_seeds for _, cases, n_seeds, _ in map(grids.get, names))
 
 

@@ -253,7 +253,13 @@ def map_real_scenes(seed: int, *, normalization: str = "p1-p99", epochs: int, n_
     list of dict
         A row a parcel: `scene`, `factors` ("simulated": those that the network was trained with; "scene": taken from
         the scene itself), `area_ha`, `outline` (WKT, in pixels from the scene's upper left corner).
+
+    Raises
+    ------
+    DatasetError
+        If the data set ftw isn't in the data root.
     """
+    datasets.path("ftw")  # an archive holds all scenes, or there is none
     network = FieldSegmenter(factors(normalization, year_histogram(seed, size)), max_epochs=epochs, random_state=seed)
     network.fit(*fields(seed, TRAIN, n_train, size))
     rows = []

@@ -51,7 +51,7 @@ LARGEST_DN = (10_000, 20_000, 65_535)
 LONGER_EPOCHS = 20
 
 MARGIN_MCC = 0.02
-"""Differences of Matthews correlation below this count as none; chosen before any of the runs."""
+"""Differences of Matthews correlation below this count as none; chosen before any two networks could be compared."""
 
 ENCODERS = ("vgg11", "vgg11_bn")
 """Without batch normalization and with; nobody knows whether the study's network has any."""
