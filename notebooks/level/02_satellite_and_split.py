@@ -549,6 +549,7 @@ print({model: held[model].round().to_dict() for model in ("curve", "shore")})
 
 # %% [markdown]
 # ````{table} Simulated reservoirs, archived: how many test levels lie in their intervals, over all four reservoirs and both satellites, mean and range over the seeds; and the median width of the intervals, mean over seeds and satellites, with the narrowest and the widest of the reservoirs.
+# :name: tab-level-intervals
 # ```{glue:md} tab-level-intervals
 # :format: myst
 # ```
