@@ -68,7 +68,8 @@ class SegmentationNet(nn.Module):
     def __init__(self, n_bands: int, n_outputs: int, encoder: str = "resnet18", table: np.ndarray | None = None):
         super().__init__()
         # Of the two layers only this one draws random numbers, so the first can't change the weights of the second.
-        self.unet = smp.Unet(encoder, encoder_weights=None, in_channels=n_bands, classes=n_outputs)
+        unet = smp.Unet(encoder, encoder_weights=None, in_channels=n_bands, classes=n_outputs)
+        self.unet = unet.to(memory_format=torch.channels_last)  # a fifth faster on a CPU
         self.first = ReflectanceModule(n_bands) if table is None else NormalizationModule(table)
 
     def forward(self, dn: torch.Tensor) -> torch.Tensor:
