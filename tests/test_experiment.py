@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from millpond import provenance
-from millpond.experiment import ExperimentError, load_manifest, load_runs, results_dir, run_grid
+from millpond.experiment import ExperimentError, load_manifest, load_paired_runs, load_runs, results_dir, run_grid
 from millpond.runs import digest, from_cell, read_cells, to_cell
 
 CASES = [{"size": size, "noise": noise} for size in (3, 5) for noise in (0.0, 0.1)]
@@ -189,6 +189,25 @@ def test_a_grid_grows_and_keeps_what_it_has(tmp_path, whole):
     assert_frame_equal(grid(tmp_path)[lambda runs: runs["run"].isin(first["run"])].reset_index(drop=True), first)
     assert len(grid(tmp_path, cases=CASES[:1], seeds=1)) == 1
     assert len(load_runs(tmp_path)) == 12
+
+
+def fails_once(seed, size):
+    if (seed, size) == (1, 3):
+        raise ValueError("no water")
+    return [{"value": seed + size}] * 2
+
+
+def test_of_an_unfinished_grid_only_whole_seeds_are_paired(tmp_path):
+    cases = [{"size": 2}, {"size": 3}]
+    grid(tmp_path, fails_once, cases[:1], [0, 1, 2])
+    with pytest.warns(UserWarning, match="1 of 4 runs failed"):
+        grid(tmp_path, fails_once, cases, 2)
+    paired = load_paired_runs(tmp_path)
+    assert paired[["seed", "size", "value"]].to_numpy().tolist() == [[0, 2, 2], [0, 2, 2], [0, 3, 3], [0, 3, 3]]
+    with pytest.warns(UserWarning, match="1 of 2 runs failed"):
+        grid(tmp_path / "other", fails_once, cases, [1])
+    with pytest.raises(ExperimentError, match=r"no seed with all cases found, 1 of 2 in the fullest\. Run the grid"):
+        load_paired_runs(tmp_path / "other")
 
 
 def test_looking_at_a_complete_store_leaves_its_files_alone(tmp_path):

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 ALPHA = 0.05
 """Of all tests; intervals hold the rest."""
@@ -82,8 +81,15 @@ def p_above(differences: pd.DataFrame, null: float = 0.0, test_to_train: float =
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """Which of several tests are significant after Holm's correction for their number."""
-    return multipletests(p, ALPHA, method="holm")[0]
+    """Which of several tests are significant after Holm's correction for their number.
+
+    Holm 1979, https://www.jstor.org/stable/4615733. statsmodels has it too, but collects garbage at each call.
+    """
+    order = np.argsort(p)
+    corrected = np.maximum.accumulate(np.asarray(p)[order] * np.arange(len(p), 0, -1))
+    significant = np.empty(len(p), bool)
+    significant[order] = corrected <= ALPHA
+    return significant
 
 
 def verdict_of_extreme(

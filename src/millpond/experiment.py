@@ -24,9 +24,18 @@ import pandas as pd
 from tqdm import tqdm
 
 from millpond.provenance import environment
-from millpond.runs import LAST_COLUMNS, ExperimentError, Store, digest, load_manifest, load_runs
+from millpond.runs import LAST_COLUMNS, ExperimentError, Store, digest, load_manifest, load_paired_runs, load_runs
 
-__all__ = ["ExperimentError", "FailedRunsWarning", "load_manifest", "load_runs", "results_dir", "run_grid", "run_grids"]
+__all__ = [
+    "ExperimentError",
+    "FailedRunsWarning",
+    "load_manifest",
+    "load_paired_runs",
+    "load_runs",
+    "results_dir",
+    "run_grid",
+    "run_grids",
+]
 
 
 class FailedRunsWarning(UserWarning):

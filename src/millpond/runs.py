@@ -47,6 +47,26 @@ def load_runs(store: str | os.PathLike, failed: bool = False) -> pd.DataFrame:
     return frame(columns, rows, failed=failed)
 
 
+def load_paired_runs(store: str | os.PathLike) -> pd.DataFrame:
+    """Read the runs of the seeds that have all cases: what of an unfinished grid can be compared within seeds.
+
+    Raises
+    ------
+    ExperimentError
+        As `load_runs` and `load_manifest`, and if no seed has all cases.
+    """
+    runs, n_cases = load_runs(store), len(load_manifest(store)["cases"])
+    n_of_seed = runs.groupby("seed")["run"].transform("nunique")
+    paired = runs[n_of_seed == n_cases]
+    if paired.empty:
+        found = f"{int(n_of_seed.max())} of {n_cases}" if len(runs) else f"none of {n_cases}"
+        raise ExperimentError(
+            f"{store}: no seed with all cases found, {found} in the fullest. Run the grid again; it goes on where it "
+            "stopped."
+        )
+    return paired
+
+
 def load_manifest(store: str | os.PathLike) -> dict:
     """Read what a store says of itself: `what`, `function`, `cases`, `seeds`, `totals` and `environments`.
 
