@@ -8,26 +8,37 @@ from pathlib import Path
 from millpond.errors import MillpondError
 
 
-@contextmanager
-def replacing(path: str | Path, error: type[MillpondError], inputs: Iterable[str | Path] = ()) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place if the block ends well, and vanishes if it doesn't.
+def check_target(path: str | Path, error: type[MillpondError], inputs: Iterable[str | Path] = ()) -> None:
+    """Refuse a file that could not be written, before hours are spent on what goes into it.
 
     Parameters
     ----------
     path : path
         The file to be written.
     error : exception type
-        Raised for what the file system refuses.
     inputs : iterable of path
-        Files that are being read and must not be overwritten.
+        Files that are being read, or written too, and must not be overwritten.
     """
     path = Path(path)
     if any(path.resolve() == Path(source).resolve() for source in inputs):
-        raise error(f"{path}: the output is also an input, another file expected. Choose another name.")
+        raise error(f"{path}: an input or another output found, a file of its own expected. Choose another name.")
     if not path.parent.is_dir():
         raise error(f"{path}: no folder {path.parent} found, an existing one expected. Make it, or check the path.")
     if path.exists() and not path.is_file():
         raise error(f"{path}: a folder or device found, a file to write expected. Choose another name.")
+
+
+@contextmanager
+def replacing(path: str | Path, error: type[MillpondError], inputs: Iterable[str | Path] = ()) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place if the block ends well, and vanishes if it doesn't.
+
+    Parameters
+    ----------
+    path, error, inputs
+        As of `check_target`; the error is also raised for what the file system refuses.
+    """
+    path = Path(path)
+    check_target(path, error, inputs)
     unfinished = path.with_name(path.name + ".part")
     try:
         unfinished.unlink(missing_ok=True)  # what a killed process left; GDAL stumbles over it

@@ -150,6 +150,10 @@ class Raster:
         """Metadata of the first band's file (for example `PROCESSING_BASELINE`)."""
         return next(iter(self._places.values()))[0].tags()
 
+    def tags_by_path(self) -> dict[Path, dict[str, str]]:
+        """Metadata of each file, by its full path."""
+        return {Path(dataset.name).resolve(): dataset.tags() for dataset, _ in self._places.values()}
+
     def read(self, window: Window | None = None, *, scaled: bool = False) -> np.ndarray:
         """Read all bands. From then on GDAL keeps at most 64 MB of decoded blocks in this process.
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
@@ -260,10 +261,24 @@ class TorchEstimator(BaseEstimator):
 
     @property
     def history_(self) -> list[dict]:
-        return [
-            {name: row[name] for name in row if name in ("epoch", "dur") or name.endswith(("_loss", "_acc"))}
-            for row in self.net_.history
-        ]
+        kept = ("_loss", "_acc", "_iou", "_mcc")
+        rows = self.net_.history
+        return [{name: row[name] for name in row if name in ("epoch", "dur") or name.endswith(kept)} for row in rows]
+
+    def _check_ranges(self, error: type[MillpondError], more: dict[str, tuple]) -> None:
+        """Refuse settings out of their range; `more` by name: type, whether a value fits, what is expected."""
+        ranges = {
+            "max_epochs": (Integral, lambda n: n >= 1, "an integer of 1 or more"),
+            "batch_size": (Integral, lambda n: n >= 1, "an integer of 1 or more"),
+            "random_state": (Integral, lambda n: n >= 0, "an integer of 0 or more"),
+            "learning_rate": (Real, lambda rate: rate >= 0, "a number of 0 or more"),
+            "weight_decay": (Real, lambda decay: decay >= 0, "a number of 0 or more"),
+            "patience": (Integral | None, lambda n: n is None or n >= 1, "None or an integer of 1 or more"),
+        }
+        for name, (kind, fits, expected) in (more | ranges).items():
+            value = getattr(self, name)
+            if not (isinstance(value, kind) and fits(value)):
+                raise error(f"{name}={value!r} found, {expected} expected. Set it so.")
 
     def _settings_of_net(self) -> dict:
         """Arguments of a skorch net, but for what is to be learnt."""

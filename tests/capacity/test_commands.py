@@ -529,7 +529,7 @@ def test_unusable_tables_and_models_are_refused(factors, model, fails, folder):
         (("fine.csv", *given, "-o", "e.gpkg"), "e.gpkg: a table without positions can't be a .gpkg file. Choose .csv"),
         (("fine.csv", *given, "-o", "e.csv", "--map", "m.png"), "fine.csv: no positions found, shapes or columns lon"),
         (("fine.csv", *given, "-o", "e.txt"), "e.txt: suffix .txt found, .csv or .gpkg or .geojson expected"),
-        (("fine.csv", *given, "-o", "fine.csv"), "fine.csv: the output is also an input"),
+        (("fine.csv", *given, "-o", "fine.csv"), "fine.csv: an input or another output found"),
         (("fine.csv", *given, "-o", "no/e.csv"), "no/e.csv: no folder no found"),
         (("fine.csv", *given, "-o", "e.csv", "--coverage", "0.99"), "intervals of coverage 0.99 from 17 reservoirs"),
         (("fine.csv", *given, "-o", "e.csv", "--dem", "dem.tif"), "--dem is the background of a --map"),
@@ -550,7 +550,7 @@ def test_no_input_is_ever_overwritten(factors, model, fails):
         ("factors", "--dem", "dem.tif", "--water", "ponds.gpkg", "--streams", "s.gpkg", "-o", "s.gpkg"),
         ("estimate", factors, "--model", model, "-o", factors),
     ):
-        assert "the output is also an input, another file expected" in fails(*arguments)
+        assert "an input or another output found, a file of its own expected" in fails(*arguments)
 
 
 def test_capacities_in_cubic_metres_get_a_warning(factors, capsys):

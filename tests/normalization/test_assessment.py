@@ -71,6 +71,14 @@ def test_separability_is_cohens_d_and_blind_to_linear_maps():
     assert table.loc["min-max", "d_low"] < table.loc["min-max", "d"] < table.loc["min-max", "d_high"]
 
 
+def test_resamples_without_one_of_the_classes_are_left_out():
+    counts = np.zeros((2, 12, 1, 5000), int)
+    counts[0, 0, 0, 2900:3100] = counts[1, :, 0, 1900:2100] = 1  # one of twelve blocks has the class
+    pooled = one_band([*range(1900, 2100), *range(2900, 3100)])
+    table = separability({"p1-p99": fit_normalization("p1-p99", pooled)}, *counts, n_resamples=50)
+    assert np.isfinite(table[["d_low", "d_high"]].to_numpy()).all()
+
+
 def test_a_gain_is_counted_in_the_direction_of_the_reference():
     # darker inside: d is negative, and a normalization that makes it more negative gains
     inside, outside = np.array([[1000, 1100, 1200, 1300]]), np.array([[1250, 1400, 1500, 9000]])
@@ -105,6 +113,7 @@ def test_land_cover_of_typical_spectra():
     labels = classify_land_cover(np.array([*spectra.values(), (0, 0, 0, 0)]).T[:, None])[0]
     assert [LAND_COVER[label] for label in labels[:-1]] == list(spectra)
     assert labels[-1] == -1
+    assert classify_land_cover(np.array([0, 0, 0.3, 0.3])[:, None, None])[0, 0] >= 0  # a band alone is no gap
 
 
 def test_the_bundled_scene_and_its_vegetation():

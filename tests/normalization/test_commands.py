@@ -121,13 +121,14 @@ def test_no_input_is_ever_overwritten(folder, capsys):
         ("apply", "n.json", "scene.tif", "-o", "scene.tif"),
         ("apply", "n.json", "scene.tif", "-o", "n.json"),
     ):
-        assert "the output is also an input, another file expected" in fails(capsys, *arguments)
+        assert "an input or another output found, a file of its own expected" in fails(capsys, *arguments)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_missing_folder_is_named(folder, capsys):
     write("scene.tif", DN)
     assert "no folder nowhere found" in fails(capsys, "fit", "scene.tif", "-o", "nowhere/n.json")
+    assert "no folder nowhere found" in fails(capsys, "fit", "missing.tif", "-o", "nowhere/n.json")  # refused first
 
 
 def test_unnamed_bands_and_the_files_own_no_data(folder, capsys):

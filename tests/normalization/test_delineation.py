@@ -24,14 +24,6 @@ from millpond.training import Batches, Checkpoint, TrainingError
 SMALL = {"max_epochs": 2, "batch_size": 4, "device": "cpu", "encoder": "tu-lcnet_050"}  # 2 of ResNet-18's 14 million
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def fields(n=6, side=32, seed=0):
     """Digital numbers (n, 4, side, side) of four fields around a crossroads, and their parcels."""
     rng = np.random.default_rng(seed)

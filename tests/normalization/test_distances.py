@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import wasserstein_distance
 
 from millpond.normalization import BandHistogram, NormalizationError, distances
-from millpond.normalization.distances import histogram_distances, matrix_regression, month_gaps, position_gaps
+from millpond.normalization.distances import histogram_distances, matrix_regression, position_gaps
 
 pixels = hnp.arrays(np.uint16, st.tuples(st.just(1), st.just(1), st.integers(1, 30)), elements=st.integers(1, 65535))
 
@@ -42,12 +42,11 @@ def test_histograms_that_cannot_be_compared_are_named():
         histogram_distances({"a": histogram(1), "b": histogram(0)})
 
 
-def test_gaps_of_places_and_months():
+def test_gaps_of_places():
     regions = pd.DataFrame({"latitude_deg": [50.0, 70.0], "longitude_deg": [0.0, 30.0]}, index=["a", "b"])
     gaps = position_gaps(regions)
     assert gaps.loc[0, "latitude"] == 20
     assert gaps.loc[0, "longitude"] == pytest.approx(15)  # cos 60 degrees
-    assert month_gaps([1, 7, 12]).months.tolist() == [6, 1, 5]
 
 
 def regions_on_a_grid(shape, rng=None):
@@ -87,6 +86,14 @@ def test_coefficients_are_those_of_ordinary_least_squares():
     np.testing.assert_allclose(table.slope[["latitude", "longitude"]], fit.params[["latitude", "longitude"]])
     assert table.r2.iloc[0] == pytest.approx(fit.rsquared)
     assert table.slope["difference"] == pytest.approx(fit.params["latitude"] - fit.params["longitude"])
+
+
+def test_equal_histograms_leave_nothing_to_explain():
+    regions = regions_on_a_grid((3, 3))
+    with pytest.raises(
+        NormalizationError, match="B02: equal distances between all labels found, different ones expected"
+    ):
+        matrix_regression(distances_of(regions, np.full(9, 1000)), position_gaps(regions), n_permutations=9)
 
 
 def test_five_labels_are_permuted_in_every_way():

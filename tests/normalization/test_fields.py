@@ -1,4 +1,5 @@
 import inspect
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -6,11 +7,12 @@ from shapely import from_wkt
 
 from millpond import datasets
 from millpond.normalization import delineation, fields
-from millpond.normalization.fields import BATCH_NORM, FACTORS, INPUTS, PER_IMAGE, TRAIN, VALID, Z_SCORE
-from millpond.normalization.parcels import draw_places
+from millpond.normalization.europe import survey
+from millpond.normalization.fields import BATCH_NORM, INPUTS, PER_IMAGE, TRAIN, VALID, Z_SCORE
 from millpond.normalization.segmentation import LandCoverSegmenter
 from millpond.normalization.study import EXTREMES, PROFILES, grids_of
 
+RNG = np.random.default_rng(0)
 TINY = {"epochs": 1, "n_train": 6, "n_valid": 4, "size": 32}
 
 
@@ -29,11 +31,15 @@ def test_every_image_has_fields():
     assert ((parcels > 0).mean(axis=(1, 2)) >= fields.SMALLEST_FIELD_SHARE).all()
 
 
-def test_belts_lie_where_they_are_said_to():
-    for where, (south, north) in fields.LATITUDES_DEG.items():
-        latitude_deg = draw_places(500, fields._rng(0, FACTORS, where), (south, north))[:, 0]
-        assert south <= latitude_deg.min() < south + 1
-        assert north - 1 < latitude_deg.max() <= north
+@pytest.mark.parametrize("where", fields.LATITUDES_DEG)
+def test_images_and_factors_are_of_the_belt(where, monkeypatch):
+    south, north = fields.LATITUDES_DEG[where]
+    latitudes = [patch.latitude_deg for patch in islice(fields._with_fields(0, TRAIN, 32, where), 5)]
+    assert south <= min(latitudes) < max(latitudes) <= north
+    asked = []
+    monkeypatch.setattr(fields, "survey", lambda n, *_, latitude_deg: asked.append(latitude_deg) or survey(n, 32, RNG))
+    fields.year_histogram(7, 32, where, n=1)
+    assert asked == [(south, north)]
 
 
 def test_factors_of_all_inputs():

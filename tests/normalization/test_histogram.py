@@ -143,7 +143,7 @@ def test_offsets_do_not_mix_silently():
 @given(dn=images())
 def test_harmonizing_shifts_by_1000_and_clips_negative_reflectance(dn):
     harmonized = BandHistogram.from_array(dn, BANDS, offset=1000).harmonized()
-    shifted = np.clip(dn.astype(int) - 1000, 0, None)
+    shifted = np.where(dn == 65_535, dn, np.clip(dn.astype(int) - 1000, 0, None))
     np.testing.assert_array_equal(harmonized.counts, BandHistogram.from_array(shifted, BANDS, nodata=None).counts)
     assert harmonized.offset == 0
 
@@ -186,18 +186,6 @@ def test_one_file_a_band_is_one_scene(tmp_path):
         np.testing.assert_array_equal(BandHistogram.from_rasters(source, BANDS).counts, expected)
 
 
-def test_scenes_are_grouped_by_label_raster_or_attribute(scenes, tmp_path):
-    labels = RNG.integers(-1, 3, (1, 40, 30)).astype(np.int16)
-    label_path = write_scene(tmp_path / "labels.tif", labels, ("label",))
-    groups = BandHistogram.grouped_from_rasters(scenes, [label_path, "July", "July"], BANDS, offset=0)
-    assert list(groups) == [0, 1, 2, "July"]
-    expected = BandHistogram.grouped_from_array(SCENES[0], labels[0], BANDS)
-    np.testing.assert_array_equal(groups[1].counts, expected[1].counts)
-    np.testing.assert_array_equal(groups["July"].counts, BandHistogram.from_rasters(scenes[1:], BANDS, offset=0).counts)
-    with pytest.raises(NormalizationError, match=r"labels\.tif: a file's name found .* Pass a pathlib\.Path"):
-        BandHistogram.grouped_from_rasters(scenes[:1], [str(label_path)], BANDS)
-
-
 def test_masks_come_from_rasters(scenes, tmp_path):
     mask = RNG.integers(0, 2, (1, 40, 30)).astype(np.uint8)
     path = write_scene(tmp_path / "mask.tif", mask, ("mask",))
@@ -232,13 +220,11 @@ def test_a_cluster_counts_the_same(scenes, processes):
     assert ours.sources == serial.sources
 
 
-def test_masks_and_labels_must_lie_on_the_scenes_grid(scenes, tmp_path):
+def test_masks_must_lie_on_the_scenes_grid(scenes, tmp_path):
     for values in (np.zeros((1, 40, 31), np.uint8), np.zeros((1, 41, 30), np.uint8)):
         path = write_scene(tmp_path / "beside.tif", values, ("beside",))
         with pytest.raises(RasterError, match=r"beside\.tif: size .* found, \(40, 30\) expected as in .*scene0\.tif"):
             BandHistogram.from_rasters(scenes[:1], BANDS, masks=[path])
-        with pytest.raises(RasterError, match=r"beside\.tif: size"):
-            BandHistogram.grouped_from_rasters(scenes[:1], [path], BANDS)
 
 
 def test_what_the_file_calls_no_data_is_left_out_too(tmp_path):
@@ -261,6 +247,21 @@ def test_a_scene_of_reflectances_is_named(tmp_path):
     path = write_scene(tmp_path / "reflectance.tif", (SCENES[0] / 10_000).astype("float32"))
     with pytest.raises(NormalizationError, match=r"reflectance\.tif: values of type float32 found"):
         BandHistogram.from_rasters(path, BANDS)
+
+
+@pytest.mark.parametrize("nodata", [-1, 70_000, 0.5, float("nan")])
+def test_an_impossible_no_data_value_is_refused(scenes, nodata):
+    message = r"no-data value .* found, None or a digital number in 0\.\.65535 expected"
+    with pytest.raises(NormalizationError, match=message):
+        BandHistogram.from_rasters(scenes[0], BANDS, nodata)
+    with pytest.raises(NormalizationError, match=message):
+        BandHistogram.from_array(SCENES[0], BANDS, nodata)
+
+
+def test_saturated_pixels_stay_saturated():
+    dn = np.array([[[0, 500, 1500, 65_534, 65_535]]], np.uint16)
+    counts = BandHistogram.from_array(dn, ("B02",), nodata=None, offset=1000).harmonized().counts[0]
+    assert {int(at): int(counts[at]) for at in counts.nonzero()[0]} == {0: 2, 500: 1, 64_534: 1, 65_535: 1}
 
 
 def test_masked_arrays_keep_their_mask():

@@ -38,22 +38,26 @@ def test_a_baseline_that_is_no_number_is_refused():
         ({}, "S2A_MSIL1C_20180101T102401_N0500_R065_T32.SAFE/T32_20180101T102401_B02.jp2", 1000),
         ({}, "T33UUU_20170216T102101_B02.jp2", 0),
         ({}, "S2_20220125.tif", 1000),
+        ({}, "S2A_2019-07-11.tif", 0),
         ({}, "S2_99999999_B02.tif", None),
         ({}, "LC08_L1TP_014034_20230115_B2.tif", None),
         ({}, "scene.tif", None),
     ],
 )
 def test_a_product_tells_its_offset(tags, path, offset):
-    assert offset_of_product(tags, [Path(path)]) == offset
+    assert offset_of_product({Path(path): tags}) == offset
 
 
 def test_files_that_disagree_tell_nothing():
-    assert offset_of_product({}, [Path("S2_20210101.tif"), Path("S2_20230101.tif")]) is None
+    assert offset_of_product({Path("S2_20210101.tif"): {}, Path("S2_20230101.tif"): {}}) is None
+    old, new = {"PROCESSING_BASELINE": "02.04"}, {"PROCESSING_BASELINE": "05.10"}
+    assert offset_of_product({"B02.tif": old, "B03.tif": new}) is None
+    assert offset_of_product({"B02.tif": {}, "B03.tif": new}) == 1000
 
 
 def test_an_unreadable_offset_in_the_metadata_is_refused():
     with pytest.raises(NormalizationError, match=r"RADIO_ADD_OFFSET='x' found in the metadata, a number .* expected"):
-        offset_of_product({"RADIO_ADD_OFFSET": "x"}, [])
+        offset_of_product({"scene.tif": {"RADIO_ADD_OFFSET": "x"}})
 
 
 def test_shifted_numbers_keep_what_0_no_data_and_65535_mean():

@@ -106,5 +106,3 @@ def test_numbers_of_different_images_have_nothing_to_do_with_each_other(referenc
 def test_what_does_not_fit_is_refused():
     with pytest.raises(NormalizationError, match=r"shape \(2, 2\) and predicted ones of \(2, 3\) found"):
         parcel_scores(np.zeros((2, 2), int), np.zeros((2, 3), int))
-    with pytest.raises(NormalizationError, match="match_iou=0 found, above 0"):
-        parcel_scores(np.zeros((2, 2), int), np.zeros((2, 2), int), match_iou=0)

@@ -193,6 +193,8 @@ def test_imagery_of_another_offset_gives_the_same_values(name):
     np.testing.assert_array_equal(
         fitted.transform(IMAGE + np.uint16(1000), offset=1000), fitted.transform(IMAGE, offset=0)
     )
+    saturated = np.full((4, 1, 1), 65_535, np.uint16)
+    np.testing.assert_array_equal(fitted.transform(saturated, offset=1000), fitted.transform(saturated))
     without = fit_normalization(name, BandHistogram.from_array(IMAGE))
     with pytest.raises(NormalizationError, match=r"offset 1000 found, but .* unknown"):
         without.transform(IMAGE, offset=1000)
@@ -248,6 +250,9 @@ def test_methods_of_ones_own_are_described():
         lambda content: content.update(bands=["B02", "B02", "B04", "B08"]),
         lambda content: content.update(percentiles={}),
         lambda content: content["percentiles"].update(B04=[1, 2, 3]),
+        lambda content: content.update(percentiles=[]),
+        lambda content: content.update(percentiles=None),
+        lambda content: content.update(parameters=[]),
     ],
 )
 def test_an_edited_file_is_refused(edit, tmp_path):

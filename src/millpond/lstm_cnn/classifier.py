@@ -1,7 +1,7 @@
 """The study's networks as a scikit-learn classifier."""
 
 import math
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -203,25 +203,16 @@ class SequenceClassifier(ClassifierMixin, TorchEstimator):
         return net.initialize()
 
     def _check_settings(self, X: np.ndarray, has_validation: bool) -> None:
-        ranges = {
-            "max_epochs": (Integral, lambda n: n >= 1, "an integer of 1 or more"),
-            "batch_size": (Integral, lambda n: n >= 1, "an integer of 1 or more"),
-            "random_state": (Integral, lambda n: n >= 0, "an integer of 0 or more"),
-            "learning_rate": (Real, lambda rate: rate >= 0, "a number of 0 or more"),
-            "weight_decay": (Real, lambda decay: decay >= 0, "a number of 0 or more"),
+        more = {
             "validation_size": (Real, lambda share: 0 <= share < 1, "a share from 0 to below 1"),
             "dropout": (Real, lambda share: 0 <= share < 1, "a share from 0 to below 1"),
-            "patience": (Integral | None, lambda n: n is None or n >= 1, "None or an integer of 1 or more"),
             "augmentation": (
                 str | None,
                 lambda name: name is None or name in AUGMENTATIONS,
                 f"None or one of {', '.join(AUGMENTATIONS)}",
             ),
         }
-        for name, (kind, fits, expected) in ranges.items():
-            value = getattr(self, name)
-            if not (isinstance(value, kind) and fits(value)):
-                raise ClassificationError(f"{name}={value!r} found, {expected} expected. Set it so.")
+        self._check_ranges(ClassificationError, more)
         if self.augmentation == "dihedral" and X.shape[2] != X.shape[3]:
             raise ClassificationError(
                 f"images of {X.shape[2]} x {X.shape[3]} pixels found, square ones expected by dihedral augmentation. "

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 from sklearn.utils import check_random_state
 
 from millpond.normalization.histogram import N_DN, BandHistogram
@@ -74,8 +75,8 @@ def losses(normalization: Normalization, histogram: BandHistogram) -> pd.DataFra
                 "outside_share": share[(values < 0) | (values > 1)].sum(),
                 "levels": len(values),
                 "levels_kept": len(np.unique(values)),
-                "entropy_bits": _entropy_bits(counts),
-                "display_entropy_bits": _entropy_bits(shown),
+                "entropy_bits": stats.entropy(counts, base=2),
+                "display_entropy_bits": stats.entropy(shown, base=2),
             }
         )
     return pd.DataFrame(rows, index=pd.Index(normalization.bands, name="band"))
@@ -100,7 +101,7 @@ def separability(
         The first one is the reference for the gain.
     inside, outside : (n_blocks, n_bands, n_values) arrays of int
         How often each digital number from 0 occurs in the pixels of the two classes, block by block; the bands are
-        those of the normalizations. A block may lack one of the classes.
+        those of the normalizations. A block may lack one of the classes; resamples that do are left out.
     n_resamples : int
     random_state : int, RandomState or None
 
@@ -115,6 +116,8 @@ def separability(
     n_blocks = len(inside)
     draws = np.vstack([np.arange(n_blocks), rng.randint(n_blocks, size=(n_resamples, n_blocks))])
     weights = np.stack([np.bincount(draw, minlength=n_blocks) for draw in draws])
+    has_both = ((weights @ inside.sum(axis=(1, 2)) > 0) & (weights @ outside.sum(axis=(1, 2)) > 0))[1:]
+    weights = weights[np.append(True, has_both)]  # the first row is the sample itself
     distances = {
         name: _cohens_d(weights @ _moments(normalization, inside), weights @ _moments(normalization, outside))
         for name, normalization in normalizations.items()
@@ -144,8 +147,3 @@ def _cohens_d(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     mean_a, mean_b = a[..., 1] / a[..., 0], b[..., 1] / b[..., 0]
     within = (a[..., 2] - a[..., 0] * mean_a**2) + (b[..., 2] - b[..., 0] * mean_b**2)
     return (mean_a - mean_b) / np.sqrt(within / (a[..., 0] + b[..., 0] - 2))
-
-
-def _entropy_bits(counts: np.ndarray) -> float:
-    share = counts[counts > 0] / counts.sum()
-    return float(-(share * np.log2(share)).sum())

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from millpond.normalization.fields_commands import Names, Offset, listed
 from millpond.normalization.fields_commands import app as fields_app
-from millpond.normalization.fields_commands import check_file
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(fields_app, name="fields")
@@ -15,13 +15,9 @@ Scenes = Annotated[
     list[Path], typer.Argument(help="GeoTIFF or JPEG 2000 files; several files with one band are one scene.")
 ]
 Bands = Annotated[str, typer.Option(help="Names of the bands, separated by commas.")]
-Names = Annotated[str | None, typer.Option(help="Names for the bands of files that carry none, separated by commas.")]
-Nodata = Annotated[int, typer.Option(help="Digital number that stands for no data, beside what the file itself says.")]
-Offset = Annotated[
-    int | None,
-    typer.Option(
-        min=0, help="Radiometric offset in the digital numbers (0 or 1000); by default from metadata, name or date."
-    ),
+Nodata = Annotated[
+    int,
+    typer.Option(min=0, max=65535, help="Digital number that stands for no data, beside what the file itself says."),
 ]
 
 
@@ -44,10 +40,14 @@ def fit(
     harmonize: Annotated[bool, typer.Option(help="Bring scenes of unlike offsets to offset 0 first.")] = False,
 ) -> None:
     """Fit a normalization to all valid pixels of SCENES."""
-    from millpond.normalization.transforms import fit_normalization
+    from millpond.files import check_target
+    from millpond.normalization.errors import NormalizationError
+    from millpond.normalization.transforms import fit_normalization, method_named
 
-    histogram = _histogram(scenes, _split(bands), names, nodata, offset, harmonize)
-    fit_normalization(method, histogram).save(out, inputs=scenes)
+    chosen = method_named(method)  # this and the next line refuse before an archive is counted
+    check_target(out, NormalizationError, scenes)
+    histogram = _histogram(scenes, listed(bands), names, nodata, offset, harmonize)
+    fit_normalization(chosen, histogram).save(out, inputs=scenes)
     counted = f"{out}: {method}, bands {bands}, {max(histogram.n_pixels):,} pixels, radiometric offset "
     typer.echo(counted + histogram.offset_in_words + ("; state it with --offset" if histogram.offset is None else ""))
 
@@ -79,7 +79,7 @@ def apply(
     from millpond.raster import open_raster, write_blocks
 
     fitted = Normalization.load(normalization)
-    with open_raster(scene if len(scene) > 1 else scene[0], fitted.bands, names=_split(names)) as raster:
+    with open_raster(scene if len(scene) > 1 else scene[0], fitted.bands, names=listed(names)) as raster:
         offset = offset_of_scene(raster, fitted.offset, offset)
 
         def blocks():
@@ -135,27 +135,28 @@ def stats(
     Beside NAME.tif there may be NAME_landcover.tif (codes of ESA WorldCover) and NAME_mask.tif (not zero: cloud or
     snow). The date is in the tag ACQUIRED or in the name; the tag LAND_COVER labels a whole patch.
     """
+    from millpond.files import check_target
     from millpond.normalization.errors import NormalizationError
     from millpond.normalization.exploration import patch_statistics
     from millpond.normalization.patches import raster_files
 
     try:
-        size = tuple(float(part) for part in _split(region_size))
+        size = tuple(float(part) for part in listed(region_size))
     except ValueError:
         raise NormalizationError(
             f"region size {region_size} found, two numbers such as 5,10 expected. State height and width in degrees."
         ) from None
     inputs = raster_files(folder)
-    check_file(out, inputs)
+    check_target(out, NormalizationError, inputs)
     statistics = patch_statistics(
         folder,
-        _split(by),
-        _split(bands),
+        listed(by),
+        listed(bands),
         nodata,
         region_size_deg=size,
         one_date_per_place=one_date,
         max_masked=max_masked,
-        names=_split(names),
+        names=listed(names),
         offset="auto" if offset is None else offset,
         harmonize=harmonize,
     )
@@ -171,10 +172,6 @@ def stats(
     typer.echo(f"{out}: {statistics.n_patches:,} patches of {len(statistics.places):,} places")
 
 
-def _split(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(part.strip() for part in text.split(","))
-
-
 def _histogram(scenes, bands, names, nodata, offset, harmonize):
     from millpond.normalization.histogram import BandHistogram
 
@@ -182,7 +179,7 @@ def _histogram(scenes, bands, names, nodata, offset, harmonize):
         scenes if len(scenes) > 1 else scenes[0],
         bands,
         nodata,
-        names=_split(names),
+        names=listed(names),
         offset="auto" if offset is None else offset,
         harmonize=harmonize,
     )

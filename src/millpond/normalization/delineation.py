@@ -4,8 +4,6 @@ The study has its own, unpublished network; here it is a U-Net with a ResNet-18 
 targets of AI4Boundaries. What the three outputs say together becomes parcels in `millpond.normalization.polygons`.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
@@ -21,6 +19,10 @@ N_THRESHOLD = 50
 """Training images on which `FieldSegmenter.fit` chooses the threshold of the boundary."""
 
 _TINY = 1e-6
+
+
+THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+"""Of the probability of a boundary, to choose from."""
 
 
 def tanimoto(p: Tensor, y: Tensor) -> Tensor:
@@ -75,9 +77,7 @@ class DelineationLoss(nn.Module):
         }
 
 
-def choose_boundary_threshold(
-    probabilities: np.ndarray, parcels: np.ndarray, thresholds: Iterable[float] = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
-) -> float:
+def choose_boundary_threshold(probabilities: np.ndarray, parcels: np.ndarray) -> float:
     """The `boundary_threshold` of `separate_parcels` that gives the best F1 of the parcels.
 
     Parameters
@@ -86,15 +86,18 @@ def choose_boundary_threshold(
         Of `FieldSegmenter.predict_proba`, for images of the training: chosen on the test images it flatters.
     parcels : (n, rows, cols) array of integers
         -1 where nothing is known; such pixels count nowhere.
-    thresholds : iterable of float
-        The first of the best is taken.
+
+    Returns
+    -------
+    float
+        Of `THRESHOLDS` the first of the best.
     """
 
     def f1(threshold: float) -> float:
         found = [separate_parcels(*layers[:2], boundary_threshold=threshold) for layers in probabilities]
         return np.nan_to_num(parcel_scores(parcels, np.stack(found))["f1"])
 
-    return max(thresholds, key=f1)
+    return max(THRESHOLDS, key=f1)
 
 
 class FieldSegmenter(Segmenter):
@@ -107,7 +110,7 @@ class FieldSegmenter(Segmenter):
     Attributes
     ----------
     boundary_threshold_ : float
-        Of `choose_boundary_threshold`, on the first `N_THRESHOLD` training images that show a field.
+        Of `choose_boundary_threshold`, on the first `N_THRESHOLD` training images; those without a field come last.
 
     Examples
     --------
@@ -133,7 +136,7 @@ class FieldSegmenter(Segmenter):
         return self.evaluate(dn, parcels)["extent_mcc"]
 
     def _calibrate(self, dn: np.ndarray, parcels: np.ndarray) -> None:
-        # Images without a field have no F1 that tells thresholds apart: they are asked only where there are no others.
+        # Images without a field have no F1 that tells thresholds apart: they come after all others.
         without = ~(parcels > 0).any(axis=(1, 2))
         some = np.argsort(without, kind="stable")[:N_THRESHOLD]
         self.boundary_threshold_ = choose_boundary_threshold(self.predict_proba(dn[some]), parcels[some])

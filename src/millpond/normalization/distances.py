@@ -78,12 +78,6 @@ def position_gaps(regions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["a", "b", "latitude", "longitude"])
 
 
-def month_gaps(months) -> pd.DataFrame:
-    """`a`, `b`, `months`: how many months lie between two months of the year, at most six."""
-    rows = [(a, b, min(abs(a - b), 12 - abs(a - b))) for a, b in combinations(months, 2)]
-    return pd.DataFrame(rows, columns=["a", "b", "months"])
-
-
 def matrix_regression(
     distances: pd.DataFrame, gaps: pd.DataFrame, *, n_permutations: int = 9999, random_state=0
 ) -> pd.DataFrame:
@@ -101,9 +95,9 @@ def matrix_regression(
     distances : DataFrame
         As of `histogram_distances`.
     gaps : DataFrame
-        `a`, `b` and one or two columns of gaps, as of `position_gaps` or `month_gaps`.
+        `a`, `b` and one or two columns of gaps, as of `position_gaps`.
     n_permutations : int
-        One or more; memory doesn't grow with it.
+        One or more; of memory, only that for the orders grows with it.
     random_state : int, RandomState or None
 
     Returns
@@ -118,7 +112,8 @@ def matrix_regression(
     Raises
     ------
     NormalizationError
-        If there are fewer than five labels or no permutations, a pair is missing, or the gaps can't be told apart.
+        If there are fewer than five labels or no permutations, a pair is missing, the gaps can't be told apart, or all
+        distances of a band are equal.
     """
     if n_permutations < 1:
         raise NormalizationError(
@@ -146,6 +141,10 @@ def matrix_regression(
     rows = []
     for band, of_band in distances.groupby("band", sort=False):
         y = _square(of_band, "wasserstein_dn", labels)
+        if np.ptp(y[pairs]) == 0:
+            raise NormalizationError(
+                f"{band}: equal distances between all labels found, different ones expected. Look at what was counted."
+            )
         design = _design(x, pairs)
         # The order itself counts as one permutation.
         n_extreme, at_once = 0, max(1, _MAX_RESPONSES // len(pairs[0]))

@@ -1,7 +1,7 @@
 """Histograms of many patches by land cover, region and month, in one pass over their pixels.
 
 A full histogram takes half a megabyte a band, and regions times land covers are hundreds: only the digital numbers that
-occur are kept here, with their counts. Nothing is rounded, and statistics of different places add up.
+occur are kept here, with their counts. Nothing is rounded.
 """
 
 import json
@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from millpond.files import write_text
 from millpond.normalization.errors import NormalizationError
-from millpond.normalization.histogram import DEFAULT_BANDS, N_DN, BandHistogram, read_digital_numbers
+from millpond.normalization.histogram import DEFAULT_BANDS, N_DN, BandHistogram, check_offset, read_digital_numbers
 from millpond.normalization.patches import UNLABELLED, WORLD_COVER, Patch, codes_expected, find_patches
 from millpond.raster import band_name, check_same_grid, open_raster
 
@@ -121,40 +121,6 @@ class PatchStatistics:
             longitude_deg=("longitude_deg", "mean"),
         )
 
-    def __add__(self, other: "PatchStatistics") -> "PatchStatistics":
-        """The statistics of both; they must be of different places.
-
-        Raises
-        ------
-        NormalizationError
-            If they were not counted alike, or a place is in both.
-        """
-        if not isinstance(other, PatchStatistics):
-            return NotImplemented
-        for what in ("bands", "by", "region_size_deg", "offset", "one_date_per_place"):
-            if (mine := getattr(self, what)) != (theirs := getattr(other, what)):
-                raise NormalizationError(
-                    f"statistics with {what} {mine} and {theirs} found, the same expected. Count both alike."
-                )
-        position = ["latitude_deg", "longitude_deg"]
-        mine, theirs = ({*map(tuple, part.places[position].to_numpy().tolist())} for part in (self, other))
-        if shared := sorted(mine & theirs):
-            raise NormalizationError(
-                f"statistics that share {len(shared):,} places found (the first at {shared[0][0]:g}, {shared[0][1]:g} "
-                "degrees), of different places expected: their patches would count twice. Count them in one folder."
-            )
-        groups = {
-            key: _merged([part.groups[key] for part in (self, other) if key in part.groups])
-            for key in {**self.groups, **other.groups}
-        }
-        skipped = {
-            reason: sorted(self.skipped.get(reason, []) + other.skipped.get(reason, []))
-            for reason in sorted({*self.skipped, *other.skipped})
-        }
-        places = pd.concat([part for part in (self.places, other.places) if len(part)] or [self.places])
-        settings = (self.bands, self.by, self.region_size_deg, self.offset, self.one_date_per_place)
-        return PatchStatistics(*settings, _in_order(groups), _sorted_places(places), skipped)
-
     def save(self, path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
         """Write a JSON file; nothing is rounded.
 
@@ -226,6 +192,7 @@ class PatchStatistics:
                 for group in content["groups"]
             }
             skipped = content["skipped"]
+            check_offset(content["offset"])
             facts = {
                 "groups": _EVERYTHING in groups and all(len(name) == len(label) for name, label in groups),
                 "skipped": isinstance(skipped, dict) and all(isinstance(names, list) for names in skipped.values()),
@@ -243,7 +210,7 @@ class PatchStatistics:
                 _places([(lat, lon, int(n)) for lat, lon, n in content["places"]], size),
                 skipped,
             )
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, NormalizationError) as error:
             raise NormalizationError(
                 f"{path}: incomplete or edited statistics found ({error!r}), all fields that save writes expected. "
                 "Count the patches again."
@@ -341,6 +308,8 @@ def patch_statistics(
         raise NormalizationError(
             f"largest masked share {max_masked} found, a number from 0 to 1 expected. State it as a share, not in %."
         )
+    if offset != "auto":
+        check_offset(offset)
     dated = any("month" in grouping.split(":") for grouping in by)
     patches, skipped = find_patches(folder, bands, names, offset, dated)
     offset = _common_offset(patches, harmonize)
@@ -501,8 +470,10 @@ def _count_patch(patch: Patch, bands, names, nodata, harmonize) -> tuple[dict[st
                 masked = beside["mask"].read(window)[0] != 0
                 n_masked += int(masked.sum())
                 keep &= ~masked
-            key = dn.astype(np.int32) - (patch.offset if harmonize else 0)
-            np.maximum(key, 0, out=key)
+            key = dn.astype(np.int32)
+            if harmonize:  # as BandHistogram.harmonized
+                key[dn < N_DN - 1] -= patch.offset
+                np.maximum(key, 0, out=key)
             key += np.arange(len(bands), dtype=np.int32)[:, None, None] * N_DN
             if "labels" in beside:
                 key += _codes(beside["labels"].read(window)[0], patch.land_cover) * np.int32(len(bands) * N_DN)

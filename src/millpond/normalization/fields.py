@@ -16,7 +16,6 @@ from itertools import islice
 import numpy as np
 from rasterio.transform import Affine
 from shapely import to_wkt
-from shapely.affinity import affine_transform
 
 from millpond import datasets
 from millpond.normalization.delineation import FieldSegmenter
@@ -123,9 +122,9 @@ def score_fields(
     -------
     list of dict
         A row an epoch: `epoch`, `train_loss`, `valid_loss`, `valid_extent_iou`, ... `valid_boundary_mcc`. The last one
-        also has `settled_extent_mcc` and the like, with statistics of batch normalization from training images, the
-        entries of `parcel_scores`, and `low_B02`, `high_B02`: where the middle 98 % of the survey's B02 lie after
-        normalization.
+        also has `settled_extent_mcc` and the like, with statistics of batch normalization from training images,
+        `boundary_threshold`, the entries of `parcel_scores`, and `low_B02`, `high_B02`: where the middle 98 % of the
+        survey's B02 lie after normalization.
     """
     train, valid = fields(seed, TRAIN, n_train, size), fields(seed, VALID, n_valid, size)
     histogram = year_histogram(seed, size)
@@ -245,8 +244,8 @@ def score_land_cover(normalization: str, seed: int, *, epochs: int = OSM_EPOCHS)
     return rows
 
 
-def map_real_scenes(seed: int, *, normalization: str = "p1-p99", epochs: int, n_train: int, size: int) -> list[dict]:
-    """Train on simulated fields, and outline what the network takes for fields on real scenes.
+def map_real_scenes(seed: int, *, epochs: int, n_train: int, size: int) -> list[dict]:
+    """Train on simulated fields with p1-p99, and outline what the network takes for fields on real scenes.
 
     Returns
     -------
@@ -260,20 +259,18 @@ def map_real_scenes(seed: int, *, normalization: str = "p1-p99", epochs: int, n_
         If the data set ftw isn't in the data root.
     """
     datasets.path("ftw")  # an archive holds all scenes, or there is none
-    network = FieldSegmenter(factors(normalization, year_histogram(seed, size)), max_epochs=epochs, random_state=seed)
+    network = FieldSegmenter(factors("p1-p99", year_histogram(seed, size)), max_epochs=epochs, random_state=seed)
     network.fit(*fields(seed, TRAIN, n_train, size))
     rows = []
     for scene, dn in real_scenes().items():
-        of_scene = factors(normalization, BandHistogram.from_array(dn, offset=0))
+        of_scene = factors("p1-p99", BandHistogram.from_array(dn, offset=0))
         for told, used in (("simulated", network), ("scene", network.renormalized(of_scene))):
             (found,) = used.predict(dn[None])
-            # one pixel is 10 m in any projection of metres; outlines are wanted in pixels
-            outlines = parcel_polygons(found, Affine.scale(10, -10), "EPSG:32633")
+            outlines = parcel_polygons(found, Affine.identity(), "EPSG:32633")  # in pixels; any projection will do
             for outline, n_pixels in zip(
                 outlines.geometry, np.bincount(found.ravel())[outlines["parcel"]], strict=True
             ):
-                in_pixels = affine_transform(outline, [0.1, 0, 0, -0.1, 0, 0])
-                text = to_wkt(in_pixels, rounding_precision=1)
+                text = to_wkt(outline, rounding_precision=1)
                 rows.append({"scene": scene, "factors": told, "area_ha": float(n_pixels) / 100, "outline": text})
     return rows
 

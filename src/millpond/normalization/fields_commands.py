@@ -13,6 +13,17 @@ MAX_IMAGES = 2000
 app = typer.Typer(rich_markup_mode=None)
 
 
+Names = Annotated[str | None, typer.Option(help="Names for the bands of files that carry none, separated by commas.")]
+Offset = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        help="Radiometric offset in the digital numbers (0 or 1000); by default from metadata, name or date.",
+    ),
+]
+
+
 @app.callback(invoke_without_command=True)
 def _fields(context: typer.Context) -> None:
     """Delineate fields: download AI4Boundaries, train a network, outline the parcels of a scene."""
@@ -32,7 +43,7 @@ def download(
 
     from millpond.normalization.ai4boundaries_download import download_ai4boundaries
 
-    found = download_ai4boundaries(folder, n, split=split, countries=_split(countries), progress=sys.stderr.isatty())
+    found = download_ai4boundaries(folder, n, split=split, countries=listed(countries), progress=sys.stderr.isatty())
     told = f"; {found.n_without_address} tiles have no address" if found.n_without_address else ""
     typer.echo(f"{folder}: {found.n_pairs} tiles with labels, {found.n_new} files new{told}")
 
@@ -61,14 +72,13 @@ def fit(
     from there.
     """
     from millpond.normalization.delineation import FieldSegmenter
-    from millpond.normalization.transforms import NORMALIZATIONS, fit_normalization
+    from millpond.normalization.transforms import fit_normalization, method_named
 
-    if method not in NORMALIZATIONS:
-        raise typer.BadParameter(f"--method {method} found, one of {', '.join(NORMALIZATIONS)} expected. Name one.")
+    chosen = method_named(method)
     _check_folder(out)
     train, valid = _chosen(folder, _numbers(months), n, seed)
     dn, parcels, histogram = _loaded(train)
-    normalization = fit_normalization(method, histogram, source=f"{len(train)} images of AI4Boundaries")
+    normalization = fit_normalization(chosen, histogram, source=f"{len(train)} images of AI4Boundaries")
     del histogram
     validation = _loaded(valid)[:2] if len(valid) else None
     place = out.resolve()
@@ -108,15 +118,8 @@ def predict(
     probabilities: Annotated[
         Path | None, typer.Option(help="GeoTIFF to write too: extent, boundary and distance.")
     ] = None,
-    names: Annotated[
-        str | None, typer.Option(help="Names for the bands of a file that carries none, separated by commas.")
-    ] = None,
-    offset: Annotated[
-        int | None,
-        typer.Option(
-            min=0, help="Radiometric offset in the digital numbers (0 or 1000); by default from metadata, name or date."
-        ),
-    ] = None,
+    names: Names = None,
+    offset: Offset = None,
     smallest_ha: Annotated[float, typer.Option(min=0, help="Smaller parcels go to their neighbours.")] = 0.1,
     tile: Annotated[int, typer.Option(help="Side of the tiles in pixels, a multiple of 32.")] = 512,
 ) -> None:
@@ -124,6 +127,7 @@ def predict(
 
     A scene is read in tiles but cut into parcels as a whole, at about 30 bytes of memory a pixel.
     """
+    from millpond.files import check_target
     from millpond.normalization.delineation import FieldSegmenter
     from millpond.normalization.errors import NormalizationError
     from millpond.normalization.histogram import DEFAULT_BANDS
@@ -132,13 +136,13 @@ def predict(
     from millpond.normalization.tiles import predict_scene
     from millpond.raster import open_raster
 
-    check_file(out, scene)
+    check_target(out, NormalizationError, scene)
     if probabilities is not None:
-        check_file(probabilities, [*scene, out])
+        check_target(probabilities, NormalizationError, [*scene, out])
     segmenter = FieldSegmenter.load(model)
     fitted = segmenter.normalization
     with open_raster(
-        scene if len(scene) > 1 else scene[0], fitted.bands if fitted else DEFAULT_BANDS, names=_split(names)
+        scene if len(scene) > 1 else scene[0], fitted.bands if fitted else DEFAULT_BANDS, names=listed(names)
     ) as raster:
         if raster.crs is None:
             raise NormalizationError(
@@ -165,13 +169,13 @@ def predict(
     typer.echo(f"{out}: {len(table):,} parcels, median area {table['area_ha'].median():.2f} ha")
 
 
-def _split(text: str | None) -> tuple[str, ...] | None:
+def listed(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(","))
 
 
 def _numbers(months: str | None) -> tuple[int, ...] | None:
     try:
-        return None if months is None else tuple(map(int, _split(months)))
+        return None if months is None else tuple(map(int, listed(months)))
     except ValueError:
         raise typer.BadParameter(
             f"--months {months} found, numbers such as 4,6,8 expected. Separate them by commas."
@@ -274,20 +278,6 @@ def _save(segmenter, place: Path) -> None:
 
 
 # ---- what predict needs
-
-
-def check_file(path: Path, others: list[Path]) -> None:
-    """Whether a file may be written there, before hours are spent on what goes into it."""
-    from millpond.normalization.errors import NormalizationError
-
-    if path.is_dir():
-        raise NormalizationError(f"{path}: a folder found, a file to write expected. Choose another name.")
-    if not path.parent.is_dir():
-        raise NormalizationError(
-            f"{path}: no folder {path.parent} found, an existing one expected. Make it, or check the path."
-        )
-    if path.resolve() in [other.resolve() for other in others]:
-        raise NormalizationError(f"{path}: an input or another output found, a file of its own expected. Rename it.")
 
 
 def _warn_of_drift(raster, fitted, offset: int | None) -> None:

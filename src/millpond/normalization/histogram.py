@@ -5,11 +5,12 @@ means and normalizations need: exactly, in memory that doesn't grow with the arc
 over scenes, machines and years. Pixels are visited once.
 """
 
+import operator
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 
 import numba
@@ -47,12 +48,7 @@ class BandHistogram:
     sources: tuple[str, ...] = field(default=())
 
     def __post_init__(self):
-        known = self.offset is None or (isinstance(self.offset, int | np.integer) and 0 <= self.offset < N_DN)
-        if not known:
-            raise NormalizationError(
-                f"radiometric offset {self.offset!r} found, None or digital numbers in 0..65535 expected "
-                "(0 or 1000 for Sentinel-2)."
-            )
+        check_offset(self.offset)
 
     @property
     def offset_in_words(self) -> str:
@@ -175,66 +171,26 @@ class BandHistogram:
             If there are several scenes and nothing tells their offset.
         """
         scenes = _scenes(paths, names)
-        options = {"names": names, "masks": masks, "offset": offset, "harmonize": harmonize}
-        return cls.grouped_from_rasters(scenes, ["all"] * len(scenes), bands, nodata, client, **options)["all"]
-
-    @classmethod
-    def grouped_from_rasters(
-        cls,
-        paths,
-        groups: Sequence[Hashable | Path],
-        bands: Sequence[str] = DEFAULT_BANDS,
-        nodata: int | None = 0,
-        client=None,
-        *,
-        names: Sequence[str] | None = None,
-        masks: Sequence[str | Path] | None = None,
-        offset: int | str | None = "auto",
-        harmonize: bool = False,
-    ) -> dict[Hashable, "BandHistogram"]:
-        """Count scenes by group, in one pass.
-
-        Parameters
-        ----------
-        groups : sequence, one item a scene
-            A `pathlib.Path` is a label raster on the scene's grid (negative labels are left out); anything else is an
-            attribute of the whole scene, such as its month or region.
-
-        The rest is as in `from_rasters`. Memory grows by half a megabyte for each label and band.
-
-        Returns
-        -------
-        dict of label or attribute to BandHistogram
-        """
-        scenes = _scenes(paths, names)
-        masks = _one_each(masks, scenes, "masks")
-        groups = _one_each(groups, scenes, "groups")
-        for group in groups:
-            if isinstance(group, str) and Path(group).is_file():
-                raise NormalizationError(
-                    f"{group}: a file's name found as the group of a whole scene, an attribute such as a month "
-                    "expected. Pass a pathlib.Path if it is a label raster."
-                )
+        masks = [None] * len(scenes) if masks is None else list(masks)
+        if len(masks) != len(scenes):
+            raise NormalizationError(f"{len(masks)} masks for {len(scenes)} scenes found, one a scene expected.")
         jobs = [
-            (scene, bands, names, nodata, mask, group, offset, harmonize)
-            for scene, mask, group in zip(scenes, masks, groups, strict=True)
+            (scene, bands, names, nodata, mask, offset, harmonize) for scene, mask in zip(scenes, masks, strict=True)
         ]
-        merged: dict[Hashable, BandHistogram] = {}
-        for histograms in _run(jobs, client):
-            for label, histogram in histograms.items():
-                merged[label] = merged[label] + histogram if label in merged else histogram
-        if len(scenes) > 1 and any(histogram.offset is None for histogram in merged.values()):
+        histogram = reduce(operator.add, _run(jobs, client))
+        if len(scenes) > 1 and histogram.offset is None:
             warnings.warn(
                 f"the radiometric offset of {len(scenes)} scenes is unknown; if some are from before and some since "
                 "processing baseline 04.00, their digital numbers don't fit together. State it: offset=0 or "
                 "offset=1000 (--offset).",
                 stacklevel=2,
             )
-        return dict(sorted(merged.items(), key=lambda item: (str(type(item[0])), item[0])))
+        return histogram
 
     @classmethod
     def _finish(cls, counts, bands, nodata, offset, sources=()) -> "BandHistogram":
-        if nodata is not None and 0 <= nodata < N_DN and nodata == int(nodata):
+        check_nodata(nodata)
+        if nodata is not None:
             counts[:, int(nodata)] = 0
         return cls(counts, tuple(map(band_name, bands)), offset, tuple(sources))
 
@@ -263,7 +219,9 @@ class BandHistogram:
         return replace(self, counts=self.counts + other.counts, sources=sources)
 
     def harmonized(self) -> "BandHistogram":
-        """The same pixels with the radiometric offset taken off; negative reflectances become digital number 0.
+        """The same pixels with the radiometric offset taken off.
+
+        Negative reflectances become digital number 0. 65535, which stands for saturation, stays.
 
         Raises
         ------
@@ -276,7 +234,8 @@ class BandHistogram:
                 "offset=0 before processing baseline 04.00, offset=1000 since."
             )
         shifted = np.zeros_like(self.counts)
-        shifted[:, : N_DN - self.offset] = self.counts[:, self.offset :]
+        shifted[:, -1] = self.counts[:, -1]
+        shifted[:, : N_DN - 1 - self.offset] = self.counts[:, self.offset : -1]
         shifted[:, 0] += self.counts[:, : self.offset].sum(axis=1)
         return replace(self, counts=shifted, offset=0)
 
@@ -377,6 +336,24 @@ class BandHistogram:
             )
 
 
+def check_offset(offset: int | None) -> None:
+    """Refuse what can't be a radiometric offset in digital numbers."""
+    if not (offset is None or (isinstance(offset, int | np.integer) and 0 <= offset < N_DN)):
+        raise NormalizationError(
+            f"radiometric offset {offset!r} found, None or digital numbers in 0..65535 expected "
+            "(0 or 1000 for Sentinel-2)."
+        )
+
+
+def check_nodata(nodata: float | None) -> None:
+    """Refuse what no pixel could hold."""
+    if not (nodata is None or nodata in range(N_DN)):
+        raise NormalizationError(
+            f"no-data value {nodata!r} found, None or a digital number in 0..65535 expected. What a file itself calls "
+            "no data is known without saying."
+        )
+
+
 def as_digital_numbers(dn: np.ndarray) -> np.ndarray:
     """View or convert integers in 0..65535 as uint16; anything else is refused.
 
@@ -417,6 +394,7 @@ def read_digital_numbers(raster: Raster, window: Window, nodata: int | None) -> 
     NormalizationError
         If the values aren't digital numbers; the message names the file.
     """
+    check_nodata(nodata)
     dn = raster.read(window)
     if raster.nodata is not None and nodata is not None and raster.nodata != nodata:
         dn[dn == raster.nodata] = nodata
@@ -483,52 +461,31 @@ def _scenes(paths, names: Sequence[str] | None = None) -> list:
     return paths
 
 
-def _one_each(items: Sequence | None, scenes: list, what: str) -> list:
-    items = [None] * len(scenes) if items is None else list(items)
-    if len(items) != len(scenes):
-        raise NormalizationError(f"{len(items)} {what} for {len(scenes)} scenes found, one a scene expected.")
-    return items
-
-
-def _run(jobs: list[tuple], client) -> Iterator[dict[Hashable, BandHistogram]]:
+def _run(jobs: list[tuple], client) -> Iterator[BandHistogram]:
     if client is None:
         yield from (_count_scene(*job) for job in jobs)
         return
     from distributed import as_completed  # slow to import, and few need it
 
-    for _, histograms in as_completed(client.map(lambda job: _count_scene(*job), jobs, pure=False), with_results=True):
-        yield histograms
+    for _, histogram in as_completed(client.map(lambda job: _count_scene(*job), jobs, pure=False), with_results=True):
+        yield histogram
 
 
-def _count_scene(scene, bands, names, nodata, mask, group, offset, harmonize) -> dict[Hashable, BandHistogram]:
-    """Histograms of one scene by label; without a label raster there is one, under the scene's attribute."""
+def _count_scene(scene, bands, names, nodata, mask, offset, harmonize) -> BandHistogram:
     with ExitStack() as stack:
         raster = stack.enter_context(open_raster(scene, bands, names=names))
-        rasters = {"mask": mask, "label": group if isinstance(group, Path) else None}
-        beside = {
-            what: stack.enter_context(open_raster({what: path})) for what, path in rasters.items() if path is not None
-        }
-        for other in beside.values():
-            check_same_grid(raster, other)
+        if mask is not None:
+            mask = stack.enter_context(open_raster({"mask": mask}))
+            check_same_grid(raster, mask)
         if offset == "auto":
-            offset = offset_of_product(raster.tags(), (path.resolve() for path in raster.paths))
-        merged: dict[Hashable, BandHistogram] = {}
-        for window in raster.windows():
-            dn = read_digital_numbers(raster, window, nodata)
-            block_mask = beside["mask"].read(window)[0] != 0 if "mask" in beside else None
-            common = {"bands": raster.bands, "nodata": nodata, "mask": block_mask, "offset": offset}
-            if "label" in beside:
-                parts = BandHistogram.grouped_from_array(dn, beside["label"].read(window)[0], **common)
-            else:
-                parts = {group: BandHistogram.from_array(dn, **common)}
-            for label, part in parts.items():
-                if label in merged:
-                    merged[label].counts[:] += part.counts
-                else:
-                    merged[label] = part
+            offset = offset_of_product(raster.tags_by_path())
         sources = tuple(dict.fromkeys(path.name for path in raster.paths))
-    merged = {label: replace(histogram, sources=sources) for label, histogram in merged.items()}
-    return {label: h.harmonized() for label, h in merged.items()} if harmonize else merged
+        histogram = BandHistogram(np.zeros((len(raster.bands), N_DN), np.int64), raster.bands, offset, sources)
+        for window in raster.windows():
+            is_masked = None if mask is None else mask.read(window)[0] != 0
+            dn = read_digital_numbers(raster, window, nodata)
+            histogram.counts[:] += BandHistogram.from_array(dn, raster.bands, nodata, mask=is_masked).counts
+    return histogram.harmonized() if harmonize else histogram
 
 
 def _whose(histogram: BandHistogram) -> str:

@@ -47,7 +47,7 @@ def classify_land_cover(reflectance: np.ndarray) -> np.ndarray:
         )
     b05, b8a, b11, b12 = reflectance
     without_data = ~np.any(reflectance, axis=0)
-    red_edge = (b8a - b05) / np.where(without_data, 1, b8a + b05)
+    red_edge = (b8a - b05) / np.where(b8a + b05 == 0, 1, b8a + b05)
     decisions = [
         without_data,
         (b8a > 0.13) & (b11 < 0.12) & (red_edge < 0.1),

@@ -1,7 +1,7 @@
 """The radiometric offset of a Sentinel-2 product, from its metadata, its name or its date (see `millpond.offset`)."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from millpond.raster import Raster
 _LARGEST_DN = 65535
 _BASELINE_IN_NAME = re.compile(r"_N(\d{2})(\d{2})_")
 _SENTINEL2_NAME = re.compile(r"(?:^|_)(?:S2[ABC]?|T\d{2}[A-Z]{3})_")
-_DATE_IN_NAME = re.compile(r"(?<!\d)((?:20)\d{2})(\d{2})(\d{2})(?=T\d{6}|\D|$)")
+_DATE_IN_NAME = re.compile(r"(?<!\d)(20\d{2})(-?)(\d{2})\2(\d{2})(?!\d)")
 
 
 def radiometric_offset(*, baseline: str | float | None = None, acquired: date | None = None) -> int | None:
@@ -47,29 +47,38 @@ def radiometric_offset(*, baseline: str | float | None = None, acquired: date | 
     return None
 
 
-def offset_of_product(tags: Mapping[str, str], paths: Iterable[str | Path]) -> int | None:
-    """Find the offset of opened files: from metadata tags, from the product's name, at last from the date in it.
+def offset_of_product(files: Mapping[str | Path, Mapping[str, str]]) -> int | None:
+    """Find the offset of a scene: from metadata tags, from the product's name, at last from the date in it.
 
     The date is believed in names of Sentinel-2 only (`S2...` or a tile such as `T33UUU`).
 
     Parameters
     ----------
-    tags : mapping
-        GDAL metadata: `RADIO_ADD_OFFSET`, `BOA_ADD_OFFSET` or `PROCESSING_BASELINE`.
-    paths : iterable of path
-        Full paths: the product folder (`..._N0400_...SAFE`) names the baseline, the file often only the date.
+    files : mapping of path to tags
+        As of `Raster.tags_by_path`. Full paths: the product folder (`..._N0400_...SAFE`) names the baseline, the file
+        often only the date. GDAL metadata: `RADIO_ADD_OFFSET`, `BOA_ADD_OFFSET` or `PROCESSING_BASELINE`.
 
     Returns
     -------
     int or None
         None where nothing is known, and where the files disagree.
     """
-    paths = list(paths)
-    stated = stated_offset(tags, paths[0] if paths else "product", NormalizationError)
-    if stated is not None:
-        return int(stated)
-    found = {_offset_in_name(str(path)) for path in paths}
-    return found.pop() if len(found) == 1 else None
+    found = set()
+    for path, tags in files.items():
+        stated = stated_offset(tags, path, NormalizationError)
+        found.add(_offset_in_name(str(path)) if stated is None else stated)
+    known = found - {None}
+    return known.pop() if len(known) == 1 else None
+
+
+def date_in_name(name: str) -> date | None:
+    """The first date in a name, as 20190711 or 2019-07-11."""
+    for year, _, month, day in _DATE_IN_NAME.findall(name):
+        try:
+            return date(int(year), int(month), int(day))
+        except ValueError:  # eight digits that are no date
+            continue
+    return None
 
 
 def offset_of_scene(scene: Raster, fitted: int | None, stated: int | None = None) -> int | None:
@@ -90,7 +99,7 @@ def offset_of_scene(scene: Raster, fitted: int | None, stated: int | None = None
     """
     offset = stated
     if offset is None:
-        offset = offset_of_product(scene.tags(), (path.resolve() for path in scene.paths))
+        offset = offset_of_product(scene.tags_by_path())
     if offset is None and fitted is not None:
         raise NormalizationError(
             f"{scene.paths[0]}: radiometric offset unknown, needed since the normalization was fitted on offset "
@@ -132,9 +141,4 @@ def _offset_in_name(path: str) -> int | None:
         return radiometric_offset(baseline=f"{match[1]}.{match[2]}")
     if not _SENTINEL2_NAME.search(Path(path).name):
         return None
-    for match in _DATE_IN_NAME.finditer(Path(path).name):
-        try:
-            return radiometric_offset(acquired=date(*map(int, match.groups())))
-        except ValueError:  # eight digits that are no date
-            continue
-    return None
+    return radiometric_offset(acquired=date_in_name(Path(path).name))

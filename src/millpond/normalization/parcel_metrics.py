@@ -54,7 +54,11 @@ def mcc(counts: np.ndarray) -> float:
     return float((np.trace(counts) * n - true @ predicted) / np.sqrt(spread)) if spread > 0 else 0.0
 
 
-def parcel_scores(reference: np.ndarray, predicted: np.ndarray, *, match_iou: float = 0.5) -> dict[str, float]:
+MATCH_IOU = 0.5
+"""Intersection over union from which on a reference and a predicted parcel are the same."""
+
+
+def parcel_scores(reference: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     """Compare predicted parcels with those of a reference.
 
     For a reference parcel R and the predicted parcel S that covers most of it, over-segmentation is 1 - |R ∩ S| / |R|
@@ -67,21 +71,20 @@ def parcel_scores(reference: np.ndarray, predicted: np.ndarray, *, match_iou: fl
     reference, predicted : (rows, cols) or (n, rows, cols) arrays of integers
         Numbers of parcels, 0 for none; numbers of different images have nothing to do with each other. Pixels whose
         reference is -1 are left out.
-    match_iou : float
-        Intersection over union from which on a reference and a predicted parcel are the same; each is matched once.
 
     Returns
     -------
     dict
         `n_reference`, `n_predicted`, `oversegmentation` (mean over the reference parcels; 1 for one that nothing
         covers), `undersegmentation` (mean over those that something covers), `recall` and `precision` (matched part of
-        the reference and of the predicted parcels), `f1`, and `median_iou` (over the reference parcels, each with the
-        predicted parcel of largest IoU, 0 without one). NaN where there are no parcels to take a mean of.
+        the reference and of the predicted parcels: each is matched once, with an IoU of `MATCH_IOU` or more), `f1`, and
+        `median_iou` (over the reference parcels, each with the predicted parcel of largest IoU, 0 without one). NaN
+        where there are no parcels to take a mean of.
 
     Raises
     ------
     NormalizationError
-        If shapes, types or the threshold don't fit.
+        If shapes or types don't fit.
     """
     reference, predicted = as_parcels(reference), as_parcels(predicted)
     if reference.shape != predicted.shape or reference.ndim not in (2, 3):
@@ -89,8 +92,6 @@ def parcel_scores(reference: np.ndarray, predicted: np.ndarray, *, match_iou: fl
             f"reference parcels of shape {reference.shape} and predicted ones of {predicted.shape} found, twice "
             "(rows, cols) or twice (n, rows, cols) expected. Bring them onto one grid."
         )
-    if not 0 < match_iou <= 1:
-        raise NormalizationError(f"match_iou={match_iou!r} found, above 0 and up to 1 expected. Set it so.")
     known = reference != UNLABELLED
     rows, reference_sizes = _numbered(reference, known)
     columns, predicted_sizes = _numbered(predicted, known)
@@ -110,7 +111,7 @@ def parcel_scores(reference: np.ndarray, predicted: np.ndarray, *, match_iou: fl
     largest = common == covered[row]
     np.fmax.at(in_predicted, row[largest], (common / predicted_sizes[column])[largest])
 
-    same = overlap >= match_iou
+    same = overlap >= MATCH_IOU
     pairs = sparse.csr_array((np.ones(same.sum(), np.int8), (row[same], column[same])), shape)
     matched = int((csgraph.maximum_bipartite_matching(pairs) >= 0).sum()) if pairs.nnz else 0
     return {

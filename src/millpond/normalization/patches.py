@@ -7,7 +7,6 @@ ESA WorldCover and `<name>_mask.tif`, which is not zero where a pixel is left ou
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
@@ -19,7 +18,7 @@ from rasterio.warp import transform
 from tqdm import tqdm
 
 from millpond.normalization.errors import NormalizationError
-from millpond.normalization.offset import offset_of_product
+from millpond.normalization.offset import date_in_name, offset_of_product
 from millpond.raster import Raster, open_raster
 
 WORLD_COVER = {
@@ -43,7 +42,6 @@ UNLABELLED = "unlabelled"
 _PIXEL_SIZE_TOLERANCE = 0.05
 _LABELS, _MASK = "_landcover", "_mask"
 _ENDINGS = (".tif", ".tiff")
-_DATE_IN_NAME = re.compile(r"(?<!\d)(20\d{2})(-?)(\d{2})\2(\d{2})(?!\d)")
 
 
 class Patch(NamedTuple):
@@ -146,14 +144,23 @@ def raster_files(folder: str | Path) -> list[Path]:
     return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in _ENDINGS)
 
 
-def _patch(raster: Raster, path: Path, name: str, acquired: date | None, offset, beside: dict[Path, Path]) -> Patch:
+def centre_deg(raster) -> tuple[float, float]:
+    """Latitude and longitude of the middle of an open raster."""
     rows, cols = raster.shape
-    (longitude,), (latitude,) = transform(
-        raster.crs, "EPSG:4326", *([at] for at in raster.transform @ (cols / 2, rows / 2))
-    )
+    return to_degrees(raster.crs, *(raster.transform @ (cols / 2, rows / 2)))
+
+
+def to_degrees(crs, x: float, y: float) -> tuple[float, float]:
+    """Latitude and longitude of a place."""
+    (longitude,), (latitude,) = transform(crs, "EPSG:4326", [x], [y])
+    return latitude, longitude
+
+
+def _patch(raster: Raster, path: Path, name: str, acquired: date | None, offset, beside: dict[Path, Path]) -> Patch:
+    latitude, longitude = centre_deg(raster)
     labels, mask = (beside.get(path.with_name(path.stem + what)) for what in (_LABELS, _MASK))
     if offset == "auto":
-        offset = offset_of_product(raster.tags(), [path.resolve()])
+        offset = offset_of_product(raster.tags_by_path())
     corner = tuple(round(number, 6) for number in tuple(raster.transform)[:6])
     return Patch(
         path,
@@ -216,9 +223,4 @@ def _acquired(raster: Raster, path: Path) -> date | None:
             raise NormalizationError(
                 f"{path}: ACQUIRED={text} found, an ISO date such as 2019-07-11 expected. Mend the tag."
             ) from None
-    for year, _, month, day in _DATE_IN_NAME.findall(path.stem):
-        try:
-            return date(int(year), int(month), int(day))
-        except ValueError:  # eight digits that are no date
-            continue
-    return None
+    return date_in_name(path.stem)

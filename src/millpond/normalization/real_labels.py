@@ -9,9 +9,7 @@ from typing import NamedTuple
 
 import geopandas as gpd
 import numpy as np
-import pandas as pd
 from affine import Affine
-from rasterio.crs import CRS
 from rasterio.features import rasterize
 from scipy.ndimage import maximum_filter, minimum_filter
 
@@ -47,15 +45,13 @@ class LandCover(NamedTuple):
     dn : (4, rows, cols) uint16 array
         Digital numbers of B02, B03, B04 and B08.
     labels : (rows, cols) int16 array
-        Index into `classes`; -1 where unlabelled.
-    classes : tuple of str
+        Index into `LAND_COVER`; -1 where unlabelled.
     polygons : (rows, cols) int16 array
         Which polygon a labelled pixel belongs to.
     """
 
     dn: np.ndarray
     labels: np.ndarray
-    classes: tuple[str, ...]
     polygons: np.ndarray
 
 
@@ -86,18 +82,7 @@ def read_osm_land_cover(edge_pixels: float = 0) -> LandCover:
     polygons = osm_polygons().to_crs(crs)
     labels = draw_polygons(polygons, dn.shape[1:], transform, edge_pixels)
     numbers = draw_polygons(polygons.assign(label=range(len(polygons))), dn.shape[1:], transform)
-    return LandCover(dn, labels, tuple(LAND_COVER), numbers)
-
-
-def osm_land_cover_table(edge_pixels: float = 0) -> pd.DataFrame:
-    """Classes of the German scene: `osm` (kinds of land), `polygons` and `pixels` (labelled, in the scene)."""
-    _, labels, classes, _ = read_osm_land_cover(edge_pixels)
-    counts = np.bincount(labels[labels >= 0], minlength=len(classes))
-    polygons = osm_polygons()["label"].value_counts().reindex(range(len(classes)), fill_value=0)
-    return pd.DataFrame(
-        {"osm": [" + ".join(kinds) for kinds in LAND_COVER.values()], "polygons": polygons.values, "pixels": counts},
-        index=pd.Index(classes, name="class"),
-    )
+    return LandCover(dn, labels, numbers)
 
 
 def draw_polygons(
@@ -290,14 +275,10 @@ class FtwScene(NamedTuple):
     ----------
     first, second : (4, rows, cols) uint16 arrays
         Digital numbers of B02, B03, B04 and B08 at the two dates, in the file's order.
-    transform : Affine
-    crs : CRS
     """
 
     first: np.ndarray
     second: np.ndarray
-    transform: Affine
-    crs: CRS
 
 
 def read_ftw_inference() -> FtwScene:
@@ -315,4 +296,4 @@ def read_ftw_inference() -> FtwScene:
     wanted = [f"{date} {band}" for date in ("first", "second") for band in DEFAULT_BANDS]
     with open_raster(datasets.path("ftw") / "inference-img.tif", wanted, names=names, dtype="uint16") as raster:
         dn = raster.read()
-        return FtwScene(dn[:4], dn[4:], raster.transform, raster.crs)
+    return FtwScene(dn[:4], dn[4:])

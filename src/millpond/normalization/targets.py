@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from millpond.normalization.errors import NormalizationError
 
@@ -103,20 +104,6 @@ def as_parcels(parcels: np.ndarray) -> np.ndarray:
 
 def _touches_another(parcels: np.ndarray) -> np.ndarray:
     """Whether one of the eight neighbours, if its label is known, has another number."""
-    touches = np.zeros(parcels.shape, bool)
-    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        here, there = _shifted(parcels.shape, down, right)
-        a, b = parcels[here], parcels[there]
-        differ = (a != b) & (a != UNLABELLED) & (b != UNLABELLED)
-        touches[here] |= differ
-        touches[there] |= differ
-    return touches
-
-
-def _shifted(shape: tuple[int, int], down: int, right: int) -> tuple:
-    """Slices of all pixels that have a neighbour so far down and right, and of these neighbours."""
-    rows, cols = shape
-    left, over = max(-right, 0), max(right, 0)
-    here = slice(0, rows - down), slice(left, cols - over)
-    there = slice(down, rows), slice(left + right, cols - over + right)
-    return here, there
+    known = parcels != UNLABELLED
+    lowest = minimum_filter(np.where(known, parcels, parcels.max(initial=0)), 3)
+    return known & (maximum_filter(parcels, 3) != lowest)

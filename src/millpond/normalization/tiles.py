@@ -20,6 +20,8 @@ from millpond.normalization.targets import TARGETS
 from millpond.normalization.transforms import Normalization
 from millpond.raster import Raster, band_name, open_raster, write_blocks
 
+_NODATA = 0
+
 
 def predict_scene(
     segmenter: Segmenter,
@@ -29,11 +31,10 @@ def predict_scene(
     bands: Sequence[str] | None = None,
     tile: int = 512,
     overlap: int = 64,
-    nodata: int = 0,
     offset: int | None = None,
     progress: bool = True,
 ) -> np.ndarray | Path:
-    """Probabilities of a whole scene.
+    """Probabilities of a whole scene; NaN where a band is 0, or what the file itself calls no data.
 
     A pixel has the same value whatever the tiles are if `overlap` is at least the distance from which the network draws
     information: some 300 pixels for a ResNet-18; any, for an encoder that pools over its whole input. Little comes from
@@ -54,8 +55,6 @@ def predict_scene(
         Side in pixels of what is kept of a tile, a multiple of 32.
     overlap : int
         Width in pixels of the margin around it, a multiple of 32.
-    nodata : int
-        Digital number that stands for no data, beside what the file itself says; a pixel with it in any band is NaN.
     offset : int, optional
         Radiometric offset of the scene; by default from its metadata, name or date. Where it isn't that of the
         normalization, the digital numbers are shifted (`millpond.normalization.offset.shifted`). A network without
@@ -97,7 +96,7 @@ def predict_scene(
         shift = 0
         if normalization is not None and (found := offset_of_scene(scene, normalization.offset, offset)) is not None:
             shift = normalization.offset - found
-        tiles = _predicted(segmenter, scene, tile, overlap, nodata, shift, progress)
+        tiles = _predicted(segmenter, scene, tile, overlap, shift, progress)
         if out is not None:
             write_blocks(out, tiles, like=scene, bands=_layers(segmenter), inputs=scene.paths)
             return Path(out)
@@ -120,11 +119,11 @@ def windows(shape: tuple[int, int], tile: int, overlap: int) -> list[tuple[Windo
     return pairs
 
 
-def _predicted(segmenter, scene, tile, overlap, nodata, shift, progress) -> Iterator[tuple[Window, np.ndarray]]:
+def _predicted(segmenter, scene, tile, overlap, shift, progress) -> Iterator[tuple[Window, np.ndarray]]:
     for keep, read in tqdm(windows(scene.shape, tile, overlap), unit="tile", disable=None if progress else True):
-        dn = read_digital_numbers(scene, read, nodata)
-        empty = (dn == nodata).any(axis=0)
-        dn = shifted(dn, shift, nodata)
+        dn = read_digital_numbers(scene, read, _NODATA)
+        empty = (dn == _NODATA).any(axis=0)
+        dn = shifted(dn, shift)
         top, left = keep.row_off - read.row_off, keep.col_off - read.col_off
         inner = slice(top, top + keep.height), slice(left, left + keep.width)
         if empty[inner].all():

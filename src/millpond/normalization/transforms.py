@@ -23,6 +23,7 @@ from millpond import __version__
 from millpond.files import write_text
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.histogram import N_DN, BandHistogram, as_digital_numbers
+from millpond.normalization.offset import shifted
 
 _ALL_DN = np.arange(N_DN)
 _FORMAT = "millpond normalization, version 1"
@@ -192,6 +193,19 @@ _KINDS = {
 }
 
 
+def method_named(name: str) -> Method:
+    """One of `NORMALIZATIONS`.
+
+    Raises
+    ------
+    NormalizationError
+        If there is none of this name.
+    """
+    if name not in NORMALIZATIONS:
+        raise NormalizationError(f"normalization {name!r} found, one of {', '.join(NORMALIZATIONS)} expected.")
+    return NORMALIZATIONS[name]
+
+
 def fit_normalization(method: str | Method, histogram: BandHistogram, *, source: str = "") -> "Normalization":
     """Fit a normalization to the pixels of a histogram.
 
@@ -216,9 +230,7 @@ def fit_normalization(method: str | Method, histogram: BandHistogram, *, source:
     """
     name = method if isinstance(method, str) else _describe(method)
     if isinstance(method, str):
-        if method not in NORMALIZATIONS:
-            raise NormalizationError(f"normalization {method!r} found, one of {', '.join(NORMALIZATIONS)} expected.")
-        method = NORMALIZATIONS[method]
+        method = method_named(method)
     parameters = dict(zip(histogram.bands, method.fit(histogram), strict=True))
     for band, fitted in parameters.items():
         if not fitted["c"] < fitted["d"]:
@@ -319,7 +331,7 @@ class Normalization:
                 f"imagery with radiometric offset {offset} found, but the normalization was fitted on imagery of "
                 "unknown offset. Fit it on a histogram with a stated offset."
             )
-        return self.table[:, np.clip(_ALL_DN + self.offset - offset, 0, N_DN - 1)]
+        return self.table[:, shifted(_ALL_DN.astype(np.uint16), self.offset - offset)]
 
     def to_module(self):
         """The same table as a `torch.nn.Module` (`millpond.normalization.module.NormalizationModule`)."""
@@ -405,7 +417,9 @@ class Normalization:
             "parameters": self.parameters,
             "percentiles": self.percentiles,
         }
-        lines = (f'"{key}": {json.dumps(value, allow_nan=False, default=_plain)}' for key, value in content.items())
+        lines = (
+            f'"{key}": {json.dumps(value, allow_nan=False, default=np.generic.item)}' for key, value in content.items()
+        )
         write_text(path, "{\n" + ",\n".join(lines) + "\n}\n", NormalizationError, inputs)
 
     @classmethod
@@ -435,7 +449,7 @@ class Normalization:
             loaded["percentiles"] = {band: tuple(p) for band, p in loaded["percentiles"].items()}
             normalization = cls(method=method, **loaded)
             normalization._check()
-        except (ArithmeticError, LookupError, TypeError, ValueError, NormalizationError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, NormalizationError) as error:
             raise NormalizationError(
                 f"{path}: an incomplete or edited normalization found ({error!r}), all fields that save writes "
                 "expected. Fit and save it again."
@@ -464,10 +478,6 @@ class Normalization:
 
 def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _plain(number: np.generic) -> float:
-    return number.item()
 
 
 def _kind(method) -> str:
