@@ -105,6 +105,7 @@ def score_fields(
     size: int,
     encoder: str = "resnet18",
     largest: int | None = None,
+    stretch: float = 1.0,
 ) -> list[dict]:
     """Train one network, and judge it after each epoch.
 
@@ -117,6 +118,8 @@ def score_fields(
     encoder : str
     largest : int, optional
         Largest digital number that factors are to see (`with_largest`); otherwise that of the survey.
+    stretch : float
+        What values of a linear normalization are multiplied by.
 
     Returns
     -------
@@ -128,7 +131,10 @@ def score_fields(
     """
     train, valid = fields(seed, TRAIN, n_train, size), fields(seed, VALID, n_valid, size)
     histogram = year_histogram(seed, size)
-    fitted = factors(normalization, histogram if largest is None else with_largest(histogram, largest))
+    seen = histogram if largest is None else with_largest(histogram, largest)
+    fitted = factors(normalization, seen)
+    if stretch != 1:
+        fitted = fit_normalization(replace(NORMALIZATIONS[normalization], b=stretch), seen)
     network = FieldSegmenter(fitted, encoder=encoder, max_epochs=epochs, random_state=seed)
     network.fit(*train, validation=valid)
     rows = network.history_

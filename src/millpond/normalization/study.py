@@ -48,6 +48,9 @@ EXTREMES = ("p1-p99", "min-max")
 LARGEST_DN = (10_000, 20_000, 65_535)
 """Largest digital numbers that min-max is to see: a few pixels decide on it, and how bright they are was built in."""
 
+STRETCHED = {"p1-p99": 0.1, "min-max": 10.0}
+"""Factors that bring each of the extremes to about the scale of the other, with its own ratio of the bands."""
+
 LONGER_EPOCHS = 20
 
 MARGIN_MCC = 0.02
@@ -99,11 +102,9 @@ def grids_of(profile: str) -> dict[str, tuple]:
     sensitivity = [*(name for name in MECHANISMS if name != "passes"), EVERY_MECHANISM_BUT_PASSES, EVERY_MECHANISM]
     transfers = [
         {"normalization": name, "trained": trained, "fitted": fitted}
-        for name in EXTREMES
         for trained in BELTS
-        for fitted in (*BELTS, BOTH)
+        for name, fitted in (*((EXTREMES[0], belt) for belt in (*BELTS, BOTH)), (PER_IMAGE, trained))
     ]
-    transfers += [{"normalization": PER_IMAGE, "trained": belt, "fitted": belt} for belt in BELTS]
     grids = {
         "long_tail": (
             describe_tail,
@@ -166,6 +167,12 @@ def grids_of(profile: str) -> dict[str, tuple]:
             [settings | {"normalization": "min-max", "largest": largest} for largest in LARGEST_DN],
             3,
             "Min-max with other largest digital numbers",
+        ),
+        "fields_stretched": (
+            score_fields,
+            [settings | {"normalization": name, "stretch": stretch} for name, stretch in STRETCHED.items()],
+            3,
+            "The extremes, each at the scale of the other",
         ),
         "fields_encoders": (
             score_fields,
