@@ -53,7 +53,7 @@ from millpond.normalization.fields import (
     year_histogram,
 )
 from millpond.normalization.real_labels import LAND_COVER
-from millpond.normalization.study import EXTREMES, MARGIN_MCC
+from millpond.normalization.study import EXTREMES, MARGIN_MCC, STRETCHED
 from millpond.normalization.targets import parcel_targets
 
 plots.use_style()
@@ -272,6 +272,76 @@ print(n_seeds, list(means.index), means.round(3).tolist())
 # :format: myst
 # ```
 # ````
+#
+# ## Scale, or the ratio of the bands?
+#
+# A linear normalization does two things: it sets a common scale, and it sets how much room each band gets in comparison with the others. {numref}`tab-matter-room` has that room. p1-p99 gives all bands the same. Min-max gives each what its brightest pixel leaves: the near infrared gets {glue:text}`matter_room_ratio` times as much as the blue. {term}`Batch normalization`, behind the first convolution, undoes a common scale, but not the ratio. So two more networks: p1-p99 at a tenth of its scale, and min-max at ten times its own.
+
+# %% tags=["hide-input", "remove-output"]
+room = {}
+for name in EXTREMES:
+    low, high = histogram.percentile([1, 99]).astype(int)
+    table = fit_normalization(name, histogram).table
+    room[name] = pd.Series([table[i, high[i]] - table[i, low[i]] for i in range(4)], histogram.bands)
+rows = [
+    {"normalization": name} | {band: f"{width:.3f}" for band, width in widths.items()} for name, widths in room.items()
+]
+glue("tab-matter-room", plots.table(pd.DataFrame(rows)))
+
+stretched = at_the_end(load_paired_runs(ARCHIVE / "fields_stretched"))
+same = last[last["seed"].isin(stretched["seed"]) & last["normalization"].isin(EXTREMES)].assign(stretch=1.0)
+four = pd.concat([same, stretched])
+factorial = {
+    metric: four.pivot(index="seed", columns=["normalization", "stretch"], values=f"valid_{metric}")
+    for metric in METRICS
+}
+rows = []
+for name, stretch in sorted(set(factorial["extent_mcc"].columns), reverse=True):
+    row = {"ratio of the bands": name, "scale": f"× {stretch:g}"}
+    for metric in ("extent_mcc", "boundary_mcc"):
+        values = factorial[metric][name, stretch]
+        row[METRICS[metric]] = plots.mean_and_range(values, "{:.3f}")
+        row[f"{METRICS[metric]}: against p1-p99"] = (
+            "0" if (name, stretch) == (REFERENCE, 1) else interval(values - factorial[metric][REFERENCE, 1])
+        )
+    rows.append(row)
+glue("tab-matter-stretched", plots.table(pd.DataFrame(rows)))
+
+
+def effects(metric: str) -> tuple[pd.Series, pd.Series]:
+    """By seed: what the ratios of min-max add, mean of both scales, and what the small scale adds, of both ratios."""
+    of = factorial[metric]
+    small, large = of[REFERENCE, STRETCHED[REFERENCE]], of[WORST, STRETCHED[WORST]]
+    ratio = ((of[WORST, 1] - small) + (large - of[REFERENCE, 1])) / 2
+    scale = ((of[WORST, 1] - large) + (small - of[REFERENCE, 1])) / 2
+    return ratio, scale
+
+
+# %% tags=["remove-cell", "nbval-check-output"]
+glue("matter_room_ratio", f"{room[WORST]['B08'] / room[WORST]['B02']:.1f}", display=False)
+for metric in ("extent_mcc", "boundary_mcc"):
+    ratio, scale = effects(metric)
+    glue(f"matter_ratio_{metric}", interval(ratio), display=False)
+    glue(f"matter_scale_{metric}", interval(scale), display=False)
+    print(metric, f"{ratio.mean():+.3f} {scale.mean():+.3f}")
+glue("matter_stretched_seeds", f"{stretched['seed'].nunique()}", display=False)
+
+# %% [markdown]
+# ````{table} Simulated survey, live: how wide the middle 98 % of each band is after normalization.
+# :name: tab-matter-room
+# ```{glue:md} tab-matter-room
+# :format: myst
+# ```
+# ````
+#
+# ````{table} Simulated fields, archived: two ratios of the bands at two scales; mean and range over the seeds, and the difference from p1-p99 within seeds with its 95 % interval.
+# :name: tab-matter-stretched
+# ```{glue:md} tab-matter-stretched
+# :format: myst
+# ```
+# ````
+#
+# By {numref}`tab-matter-stretched` ({glue:text}`matter_stretched_seeds` seeds) the ratios of min-max change the MCC of the extent by {glue:text}`matter_ratio_extent_mcc`, mean of both scales; its small scale changes it by {glue:text}`matter_scale_extent_mcc`, mean of both ratios. For boundaries it is {glue:text}`matter_ratio_boundary_mcc` and {glue:text}`matter_scale_boundary_mcc`.
 #
 # ## Fields, not pixels
 #

@@ -107,7 +107,7 @@ for belt in BELTS:
 #
 # Do the study's extremes end up alike? {numref}`fig-elsewhere-longer` gives them {glue:text}`elsewhere_longer` epochs instead of {glue:text}`elsewhere_epochs`. The step of the optimizer rises and falls once over all epochs, so this is another schedule and no continuation.
 #
-# A second look asks for a cause. The encoder, the descending part, has batch normalization after each convolution. It undoes a common scale of the input, but not the ratio of the bands. The study does not describe its network. {numref}`tab-elsewhere-networks` has the extremes in one encoder (VGG-11) without batch normalization and with it; the ascending part has it in both.
+# A second look asks what {term}`batch normalization` has to do with it, which follows each convolution of the encoder, the descending part. The study does not describe its network. {numref}`tab-elsewhere-networks` has the extremes in one encoder (VGG-11) without batch normalization and with it; the ascending part has it in both.
 
 # %% tags=["hide-input", "remove-output"]
 archived = load_paired_runs(ARCHIVE / "fields")
@@ -260,7 +260,7 @@ transfer["factors"] = np.select(
 cells = transfer.set_index(["normalization", "place", "factors", "changed", "tested", "seed"])[
     "extent_mcc"
 ].sort_index()
-CARRIED = {name: name for name in EXTREMES} | {PER_IMAGE: "each image"}
+CARRIED = {REFERENCE: REFERENCE, PER_IMAGE: "each image"}
 
 
 def scored(name: str, place: str, factors: str = "own", changed: str = "nothing") -> pd.Series:
