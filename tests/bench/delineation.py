@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+import segmentation_models_pytorch as smp
 import torch
 
 from millpond.normalization import BandHistogram, fit_normalization
 from millpond.normalization.delineation import DelineationLoss, FieldSegmenter
 from millpond.normalization.histogram import DEFAULT_BANDS
-from millpond.normalization.segmentation import SegmentationNet
 from millpond.normalization.tiles import predict_scene
 from millpond.training import Batches, as_batch, seeded
 
@@ -40,7 +40,7 @@ def landscape(n: int, side: int) -> tuple[np.ndarray, np.ndarray]:
 def by_hand(normalized: torch.Tensor, targets: torch.Tensor) -> None:
     """An epoch as one would write it: the same network, loss, optimizer and batches, on normalized tensors."""
     with seeded(0):
-        network = SegmentationNet(4, 3).unet
+        network = smp.Unet("resnet18", encoder_weights=None, in_channels=4, classes=3)
         optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
         criterion = DelineationLoss()
         for chosen in torch.randperm(len(normalized)).split(BATCH):
@@ -65,7 +65,7 @@ def compare_training(n_patches: int, side: int, repeats: int) -> FieldSegmenter:
     for repeat in range(repeats + 1):  # the first is a warm-up
         # targets are made once a fit, not once an epoch: only the epoch is compared, and building the network in both
         model.fit(dn, parcels)
-        built = seconds(lambda: SegmentationNet(4, 3))
+        built = seconds(lambda: smp.Unet("resnet18", encoder_weights=None, in_channels=4, classes=3))
         spent = seconds(lambda: by_hand(normalized, targets)) - built
         if repeat:
             ours.append(model.history_[0]["dur"])
