@@ -220,6 +220,8 @@ def test_results(run, monkeypatch, tmp_path):
     manifest = {
         "what": "Eight normalizations",
         "function": "pond:run",
+        "cases": [{}],
+        "seeds": [0],
         "totals": {"planned": 40, "finished": 38, "failed": 2, "wall_seconds": 11_520.4},
         "environments": {"1": {"revision": "0123456789abcdef", "uncommitted_changes": True}},
     }

@@ -232,6 +232,9 @@ def run(
         warnings.simplefilter("always", FailedRunsWarning)
         module.run(profile=profile, store=store, workers=workers, scheduler=scheduler, retry_failed=retry_failed)
     failed = [str(warning.message) for warning in caught if issubclass(warning.category, FailedRunsWarning)]
+    for warning in caught:
+        if not issubclass(warning.category, FailedRunsWarning):
+            _complain(f"warning: {warning.message}")
     if failed:
         raise ExperimentError(f"{' '.join(failed)} Here: --retry-failed.")
     typer.echo(f"{study}, {profile}: all runs are in {store} (`millpond results`).")

@@ -144,20 +144,27 @@ def unpack(archive: str | Path, target: str | Path) -> Path:
     except OSError as error:
         raise DatasetError(f"{target.parent} cannot be made ({error.strerror}). Name another folder.") from error
     # A sibling is on the same disk as the target, so that the final rename is one step.
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacking-") as scratch:
-        folder = Path(scratch) / "content"
-        folder.mkdir()
-        try:
-            for name, kind, opener in _members(archive):
-                _write(archive, name, kind, opener, folder)
-        except _DAMAGE as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(":")
-            raise DatasetError(
-                f"{archive} cannot be unpacked ({reason}). Expected is an undamaged zip or tar "
-                "file and enough space on the disk; download it again if it is damaged."
-            ) from error
-        folder.rename(target)
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacking-") as scratch:
+            folder = Path(scratch) / "content"
+            folder.mkdir()
+            _unpack(archive, folder)
+            folder.rename(target)
+    except OSError as error:
+        raise DatasetError(f"{target} cannot be made ({error.strerror}). Name another folder.") from error
     return target
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    try:
+        for name, kind, opener in _members(archive):
+            _write(archive, name, kind, opener, folder)
+    except _DAMAGE as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(":")
+        raise DatasetError(
+            f"{archive} cannot be unpacked ({reason}). Expected is an undamaged zip or tar "
+            "file and enough space on the disk; download it again if it is damaged."
+        ) from error
 
 
 def _members(archive: Path) -> Iterator[Member]:

@@ -60,7 +60,7 @@ def open_raster(
     bands : sequence of str, optional
         The bands wanted, in this order. By default all that are there.
     names : sequence of str, optional
-        Names for the bands of a single file that carries none.
+        Names for the bands of a single file, or of as many files with one band each.
     dtype : str, optional
         The expected data type, such as `"uint16"` for Sentinel-2 digital numbers.
 
@@ -82,8 +82,13 @@ def open_raster(
             found = _bands_of(_open(source, stack), names)
         else:
             found = {}
-            for path in source:
-                for name, place in _bands_of(_open(path, stack), None).items():
+            paths = list(source)
+            if names is not None and len(names) != len(paths):
+                raise RasterError(
+                    f"{len(paths)} files found, {len(names)} names given ({', '.join(names)}). Give one name a file."
+                )
+            for i, path in enumerate(paths):
+                for name, place in _bands_of(_open(path, stack), None if names is None else names[i : i + 1]).items():
                     if name in found:
                         first = found[name][0].name
                         raise RasterError(
@@ -241,7 +246,8 @@ def read_onto(path: str | Path, like: Raster, *, resampling: str = "nearest", pa
     resampling : str
         A name of rasterio's `Resampling`; keep `nearest` for labels.
     pad : int, optional
-        Read measurements, not labels: float32, NaN where there are none, and this many pixels more on every side.
+        Read measurements, not labels: float32, by the file's scale and offset, NaN where there are none, and this many
+        pixels more on every side.
 
     Returns
     -------
@@ -255,7 +261,8 @@ def read_onto(path: str | Path, like: Raster, *, resampling: str = "nearest", pa
         if pad is not None:
             grid |= {"dtype": "float32", "nodata": np.nan}
         with _readable(path), WarpedVRT(dataset, resampling=Resampling[resampling], **grid) as warped:
-            return warped.read(1)
+            values = warped.read(1)
+        return values if pad is None else values * dataset.scales[0] + dataset.offsets[0]
 
 
 def write_blocks(
@@ -293,10 +300,20 @@ def write_blocks(
             dataset.descriptions = tuple(bands)
             for window, values in blocks:
                 dataset.write(values, window=window)
-        # GDAL is silent about a disk that is full when it writes the last blocks; only reading tells.
-        with _readable(path), rasterio.open(unfinished) as dataset:
-            for _, window in dataset.block_windows(1):
-                dataset.read(window=window)
+        check_written(unfinished, path)
+
+
+def check_written(unfinished: Path, path: str | Path) -> None:
+    """Read a new file: GDAL is silent about a disk that is full when it writes the last blocks.
+
+    Raises
+    ------
+    RasterError
+        If it can't be read; the message names `path`, which it is to become.
+    """
+    with _readable(path), rasterio.open(unfinished) as dataset:
+        for _, window in dataset.block_windows(1):
+            dataset.read(window=window)
 
 
 @contextmanager
@@ -339,7 +356,7 @@ def _bands_of(dataset: rasterio.DatasetReader, names: Sequence[str] | None) -> d
         if not matches:
             raise RasterError(
                 f"{dataset.name}: one band without a name found, a band description or a file name such as "
-                "scene_B03.jp2 expected. Pass a mapping of band name to path."
+                "scene_B03.jp2 expected. Pass names (--names), or a mapping of band name to path."
             )
         found = [matches[-1]]
     else:

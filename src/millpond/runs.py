@@ -86,7 +86,8 @@ def load_manifest(store: str | os.PathLike) -> dict:
         ) from None
     except ValueError as error:
         raise ExperimentError(f"{path} is no JSON ({error}). Restore it from the last commit.") from None
-    if not isinstance(manifest, dict) or not {"what", "function", "totals", "environments"} <= set(manifest):
+    wanted = {"what", "function", "cases", "seeds", "totals", "environments"}
+    if not (isinstance(manifest, dict) and wanted <= set(manifest)):
         raise ExperimentError(f"{path} is no manifest of a grid. Restore it from the last commit.")
     return manifest
 

@@ -9,7 +9,7 @@ import rasterio
 from matplotlib import image as pictures
 from rasterio.transform import Affine
 from scipy import ndimage
-from shapely.geometry import LineString, Point, box
+from shapely.geometry import LineString, Point, Polygon, box
 
 from millpond import cli
 from millpond.capacity import FACTORS, PSOELMRegressor, scenarios
@@ -52,8 +52,11 @@ def outlines(crs=UTM):
 def write(name, *bands, descriptions=None, **profile):
     profile = {"transform": GRID, "crs": UTM, "dtype": bands[0].dtype, "count": len(bands)} | profile
     rows, cols = bands[0].shape
+    scales = profile.pop("scales", None)
     with rasterio.open(name, "w", driver="GTiff", height=rows, width=cols, **profile) as dataset:
         dataset.write(np.stack(bands))
+        if scales:
+            dataset.scales = scales
         if descriptions:
             dataset.descriptions = descriptions
 
@@ -203,6 +206,44 @@ def test_water_partly_off_the_dem_is_counted(folder, run):
     assert "left out: 1 below 0.002 km2 and 1 not on the DEM" in printed
 
 
+def test_a_column_of_names_comes_before_one_of_labels(folder, run):
+    outlines().assign(label=range(101, 119)).to_file("both.gpkg")
+    for options, first in (((), 101), (("--id-column", "name"), "pond 0")):
+        run("factors", "--dem", "dem.tif", "--water", "both.gpkg", *options, "-o", "both.csv")
+        assert pd.read_csv("both.csv")["label"][0] == first
+
+
+def test_outlines_that_cross_themselves_are_mended(folder, run):
+    ponds = outlines()
+    west, south, east, north = ponds.geometry[4].bounds
+    crossed = Polygon([(west, south), (east, north), (east, south), (west, north)])  # two triangles, half of the area
+    ponds.set_geometry([*ponds.geometry[:4], crossed, *ponds.geometry[5:]]).to_file("crossed.gpkg")
+    for name in ("ponds", "crossed"):
+        run("factors", "--dem", "dem.tif", "--water", f"{name}.gpkg", "-o", f"{name}.csv")
+    whole, half = (pd.read_csv(f"{name}.csv").set_index("name")["Aws_km2"]["pond 4"] for name in ("ponds", "crossed"))
+    assert half == pytest.approx(whole / 2, rel=1e-3)
+
+
+def test_parts_of_a_label_count_together(folder, run):
+    labels = np.where(WATER == 9, 9, 0).astype("int32")
+    labels[[30, 32, 34], 70] = 5  # three cells of 0.0009 km2
+    write("parts.tif", labels)
+    assert "left out: 0 below" in run("factors", "--dem", "dem.tif", "--water", "parts.tif", "-o", "parts.csv")
+    assert pd.read_csv("parts.csv").set_index("label")["Aws_km2"][5] == pytest.approx(0.0027)
+
+
+def test_an_unknown_cell_of_a_buffer_is_left_out(folder, run):
+    # with the same slope everywhere else, the mean doesn't move
+    holed = DEM.copy()
+    holed[60, 5] = np.nan
+    write("holed.tif", holed)
+    slopes = []
+    for dem in ("dem.tif", "holed.tif"):
+        run("factors", "--dem", dem, "--water", "ponds.gpkg", "--buffer", "150", "-o", "slopes.csv")
+        slopes.append(pd.read_csv("slopes.csv")["Sb_deg"])
+    assert slopes[1].to_numpy() == pytest.approx(slopes[0].to_numpy(), rel=0.02)
+
+
 def test_outlines_may_wander_by_a_part_of_a_cell(folder, run):
     # cells that water only touches are bank, 4 m higher here: they must not raise the waterline
     run("factors", "--dem", "dem.tif", "--water", "ponds.gpkg", "-o", "exact.csv")
@@ -247,6 +288,7 @@ def test_contamination_stops_at_a_reservoir_upstream(folder, run):
 
 def test_unusable_rasters_are_refused(fails):
     write("nowhere.tif", DEM, crs=None)
+    write("degrees.tif", DEM, crs="EPSG:4326")
     write("nothing.tif", np.full_like(DEM, -9999), nodata=-9999)
     write("flat.tif", np.full_like(DEM, 7))
     write("dry.tif", np.zeros_like(WATER))
@@ -255,6 +297,7 @@ def test_unusable_rasters_are_refused(fails):
     ponds = ("--water", "ponds.gpkg")
     for options, message in (
         (("--dem", "nowhere.tif", *ponds), "nowhere.tif: no coordinate reference system found, one expected. Set it"),
+        (("--dem", "degrees.tif", *ponds, "--reproject"), "-90 to 90 degrees expected in WGS 84. Check the"),
         (("--dem", "nothing.tif", *ponds), "no cell of the DEM has data"),
         (("--dem", "flat.tif", *ponds), "a flat DEM found (all cells 7 m), relief expected"),
         (("--dem", "lost.tif", *ponds), "lost.tif: no such file found, a raster expected"),
@@ -275,6 +318,7 @@ def test_unusable_polygons_are_refused(fails, folder):
     ponds.assign(name="pond", crest="high", label=3).to_file("labels.gpkg")
     ponds.assign(name="pond", crest="high").to_file("twins.gpkg")
     ponds.assign(crest=50).to_file("low.gpkg")
+    ponds.assign(label=range(1, 19)).to_file("labelled.gpkg")
     pd.concat([ponds, ponds.iloc[[4]]]).to_file("double.gpkg")
     ponds.geometry.to_file("bare.shp")
     (folder / "bare.prj").unlink()
@@ -291,6 +335,7 @@ def test_unusable_polygons_are_refused(fails, folder):
         (("text.geojson",), "text.geojson: no readable shapes found"),
         (("lost.gpkg",), "lost.gpkg: no such file found, a table expected"),
         (("twins.gpkg", "--id-column", "name"), "gaps or repetitions in name found, a name for each row expected"),
+        (("labelled.gpkg", "--id-column", "id"), "geometry found, id missing. Name one that is there"),
         (("twins.gpkg", "--id-column", "id"), "geometry found, id missing. Name one that is there"),
         (("twins.gpkg", "--crest-column", "crest"), "twins.gpkg: crest with "),
         (("labels.gpkg",), "labels.gpkg: gaps or repetitions in label found, a name for each row expected"),
@@ -339,6 +384,8 @@ def test_water_that_is_shadow_goes(folder, run):
     printed = run("water", "scene.tif", "--dem", "dem.tif", *sun, "-o", "water.gpkg")
     assert "18 water bodies (index above " in printed
     assert ", 1 removed as mountain shadow)" in printed
+    write("tenths.tif", (10 * DEM).astype("int16"), scales=(0.1,))
+    assert ", 1 removed as mountain shadow)" in run("water", "scene.tif", "--dem", "tenths.tif", *sun, "-o", "w.gpkg")
 
 
 def test_mountains_beyond_the_image_cast_shadow_too(folder, run):
@@ -497,6 +544,12 @@ def test_unusable_tables_and_models_are_refused(factors, model, fails, folder):
     ):
         broken.to_csv(f"{name}.csv", index=False)
     (folder / "empty.csv").write_text("")
+    head, *rows = (folder / "fine.csv").read_text().splitlines()
+    (folder / "comma.csv").write_text("\n".join([head, *(f"{row}," for row in rows)]))
+    table.assign(lon="14,5", lat=36.1).to_csv("positions.csv", index=False)
+    table.assign(lon=5e5, lat=4e6).to_csv("metres.csv", index=False)
+    table.assign(geometry="POINT (14 36)").to_csv("wkt.csv", index=False)
+    gpd.read_file(factors).assign(Name="a").to_file("case.geojson", driver="GeoJSON")  # beside name
     (folder / "head.csv").write_text("label,Aws_km2\n")
     law = ("--model", "power law", "-o", "model.json")
     for options, message in (
@@ -513,6 +566,8 @@ def test_unusable_tables_and_models_are_refused(factors, model, fails, folder):
         (("empty.csv", *law), "empty.csv: no table found (No columns to parse from file), comma-separated values"),
         (("head.csv", *law), "head.csv: no rows found"),
         (("lost.csv", *law), "lost.csv: no such file found"),
+        (("comma.csv", *law), "comma.csv: rows with more fields than names found, as many expected"),
+        (("positions.csv", *law), "positions.csv: lon and lat that are no numbers found"),
         (("table.xlsx", *law), "table.xlsx: suffix .xlsx found, .csv or .gpkg or .geojson or .shp expected"),
         (("fine.csv", "-o", "model.pkl"), "model.pkl: suffix .pkl found, .json expected"),
         (("fine.csv", *law, "--plot", "plot.pdf"), "plot.pdf: suffix .pdf found, .png expected"),
@@ -528,6 +583,9 @@ def test_unusable_tables_and_models_are_refused(factors, model, fails, folder):
         ),
         (("fine.csv", *given, "-o", "e.gpkg"), "e.gpkg: a table without positions can't be a .gpkg file. Choose .csv"),
         (("fine.csv", *given, "-o", "e.csv", "--map", "m.png"), "fine.csv: no positions found, shapes or columns lon"),
+        (("wkt.csv", *given, "-o", "e.csv", "--map", "m.png"), "wkt.csv: no positions found, shapes or columns lon"),
+        (("metres.csv", *given, "-o", "e.csv", "--map", "m.png"), "-90 to 90 degrees expected in WGS 84"),
+        (("case.geojson", *given, "-o", "e.gpkg"), "e.gpkg: columns that a .gpkg file can't hold found"),
         (("fine.csv", *given, "-o", "e.txt"), "e.txt: suffix .txt found, .csv or .gpkg or .geojson expected"),
         (("fine.csv", *given, "-o", "fine.csv"), "fine.csv: an input or another output found"),
         (("fine.csv", *given, "-o", "no/e.csv"), "no/e.csv: no folder no found"),
@@ -561,6 +619,22 @@ def test_capacities_in_cubic_metres_get_a_warning(factors, capsys):
     printed = capsys.readouterr().err
     assert printed.startswith("millpond: warning: 17 of 17 capacities are outside 0.1 to 10 million m3")
     assert printed.count("\n") == 1
+
+
+def test_text_with_numbers_is_read_as_numbers(factors, model, run):
+    gpd.read_file(factors).astype({"Aws_km2": str, "capacity_1e6_m3": str}).to_file("text.gpkg")
+    run("fit", "text.gpkg", "--model", "power law", "--features", "Aws_km2", "--folds", "5", "-o", "text.json")
+    run("estimate", "text.gpkg", "--model", "text.json", "-o", "e.csv", "--plot", "plot.png")
+    run("estimate", factors, "--model", model, "-o", "numbers.csv")
+    text, numbers = (pd.read_csv(name)["capacity_1e6_m3"] for name in ("e.csv", "numbers.csv"))
+    assert text.tolist() == numbers.tolist()
+
+
+def test_a_map_is_true_to_scale_where_its_reservoirs_are(factors, model, run):
+    # zone 5 of Gauss and Krueger begins with 5,500,000: x = 0 is half round the globe
+    gpd.read_file(factors).to_crs(31469).to_file("zone.gpkg")
+    run("estimate", "zone.gpkg", "--model", model, "-o", "zone.csv", "--map", "zone.png")
+    assert pictures.imread("zone.png").std() > 0.05
 
 
 def test_one_point_has_a_map_too(folder, model, run):

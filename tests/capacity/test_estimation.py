@@ -224,14 +224,6 @@ def test_files_that_are_no_model_are_refused(tmp_path, law):
         CapacityModel.load(path)
 
 
-def test_a_model_does_not_overwrite_what_it_was_made_of(tmp_path, law):
-    path = tmp_path / "factors.csv"
-    path.write_text("x")
-    with pytest.raises(CapacityError, match="the output is also an input"):
-        law.save(path, inputs=[path])
-    assert path.read_text() == "x"
-
-
 # ---- mistakes
 
 

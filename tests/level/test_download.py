@@ -383,6 +383,30 @@ def test_a_polygon_is_taken_with_its_margin(service, fetch, tmp_path):
         assert file.bounds == pytest.approx((WEST + 200, NORTH - 600, WEST + 520, NORTH - 300), abs=10)
 
 
+@pytest.mark.parametrize(
+    ("shape", "crs", "message"),
+    [
+        (box(5e5, 4e6, 5.1e5, 4.1e6), 4326, r"found, one on the globe and below 84 degrees of latitude expected\."),
+        (None, 4326, "no shape with a coordinate reference system found"),
+    ],
+)
+def test_shapes_that_are_nowhere_are_refused(shape, crs, message, fetch, tmp_path):
+    gpd.GeoDataFrame({"name": ["pond"]}, geometry=[shape], crs=crs).to_file(tmp_path / "pond.geojson")
+    with pytest.raises(LevelError, match=message):
+        fetch(place=tmp_path / "pond.geojson")
+
+
+def test_an_orbit_is_of_radar(fetch):
+    with pytest.raises(LevelError, match="orbit 64 for sentinel2_l2a found, one for sentinel1_rtc alone expected"):
+        fetch(orbit=64)
+
+
+@pytest.mark.parametrize("last", ["2020", "2020-07", "07/08/2020", ""])
+def test_parts_of_days_are_no_days(last, fetch):
+    with pytest.raises(LevelError, match=f"to {last} found, days such as 2020-07-03 expected"):
+        fetch(last=last)
+
+
 def test_tokens_are_asked_for_once_and_sent_along(service, fetch, monkeypatch):
     monkeypatch.setattr(scenes_module, "TOKENS", {service.url: service.url.replace("/stac", "/token")})
     service.pages["/token/sentinel-2-l2a"] = {"token": "sig=secret"}

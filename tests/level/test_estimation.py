@@ -143,7 +143,9 @@ def test_a_saved_network_estimates_the_same(scenes, tmp_path):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     small = scenes.coarse(2)[np.arange(20)]
-    fitted = fit_level_model(small, "network", n_folds=3, attention="channel", max_epochs=1, device="cpu")
+    fitted = fit_level_model(
+        small, "network", n_folds=3, attention="channel", attention_width=5, max_epochs=1, device="cpu"
+    )
     fitted.save(tmp_path / "model")
     assert sorted(path.suffix for path in (tmp_path / "model").iterdir()) == [".json", *[".safetensors"] * 3]
     loaded = LevelModel.load(tmp_path / "model")
@@ -172,6 +174,7 @@ def test_a_saved_network_estimates_the_same(scenes, tmp_path):
             None,
             r"attention 'channel' of a curve found, channel, channel-spatial of a .*Choose another \(attention, --",
         ),
+        ({"checkpoint": "c.pt"}, 40, None, "a checkpoint for several folds found, none expected"),
         ({}, 14, None, "14 usable scenes with a level found, 15 or more expected"),
         ({}, 20, 5.0, "constant or missing levels found"),
         ({}, 20, np.nan, "constant or missing levels found"),

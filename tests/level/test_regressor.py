@@ -119,11 +119,15 @@ def test_saved_weights_predict_the_same(fitted, tmp_path):
         ({"augmentation": "dihedral"}, {"X": X[:, :, :8]}, "images of 8 x 32 pixels found, square ones expected"),
         ({"patience": 2}, {}, "patience without validation dates found"),
         ({"random_state": -1}, {}, "random_state=-1 found"),
+        ({"max_epochs": 0}, {}, "max_epochs=0 found, an integer of 1 or more expected"),
+        ({"batch_size": 2.5}, {}, "batch_size=2.5 found, an integer of 1 or more expected"),
+        ({"learning_rate": -1}, {}, "learning_rate=-1 found, a number of 0 or more expected"),
+        ({"validation_size": 2.0}, {}, "validation_size=2.0 found, a share from 0 to below 1 expected"),
     ],
 )
 def test_what_cannot_train_is_refused(settings, change, message):
     with pytest.raises(LevelError, match=message):
-        LevelRegressor(**SMALL, **settings).fit(**{"X": X, "y": Y} | change)
+        LevelRegressor(**SMALL | settings).fit(**{"X": X, "y": Y} | change)
 
 
 def test_images_of_other_bands_are_refused(fitted):

@@ -247,9 +247,18 @@ def test_floating_point_and_scaled_files_hold_reflectance(reservoir):
     dn[:2] += 1000
     scaling = [(1e-4, -0.1), (1e-4, -0.1), (1, 0)]
     assert dn_and_reflectance(reservoir, dn, scaling=scaling) == pytest.approx([0.08, 0.03])
-    assert dn_and_reflectance(reservoir, dn, scaling=scaling, tags={"BOA_ADD_OFFSET": "-1000"})[0] == pytest.approx(
-        0.08
-    )
+    shifted = {"BOA_ADD_OFFSET": "-1000"}
+    assert dn_and_reflectance(reservoir, dn, scaling=scaling, tags=shifted)[0] == pytest.approx(0.08)
+    unshifted = [(1e-4, 0), (1e-4, 0), (1, 0)]
+    assert dn_and_reflectance(reservoir, dn, scaling=unshifted, tags=shifted) == pytest.approx([0.08, 0.03])
+
+
+def test_backscatter_goes_by_the_scale_that_the_file_states(tmp_path):
+    db = np.full((2, ROWS, COLS), -12.5, np.float32)
+    write(tmp_path / "radar" / "S1_20180701.tif", db, ("VV", "VH"))
+    write(tmp_path / "radar" / "S1_20180702.tif", (100 * db).astype(np.int16), ("VV", "VH"), scaling=[(0.01, 0)] * 2)
+    images = read_scenes(tmp_path, "radar", ("VV", "VH"), gauge=None).images
+    assert images[1] == pytest.approx(images[0])
 
 
 def test_an_offset_that_nobody_states_is_warned_of_if_pixels_show_it(tmp_path):

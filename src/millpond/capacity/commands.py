@@ -204,9 +204,10 @@ def fit(
         fitted = fit_capacity_model(known, features=_split(features) or FEATURES, model=model, progress=True, **common)
         fits = {model: fitted}
         common_law = {"features": ("Aws_km2",), "model": "power law"}
-        if (fitted.features, model) != (*common_law.values(),) and (known.get("Aws_km2", pd.Series([0])) > 0).all():
+        area_km2 = pd.to_numeric(known.get("Aws_km2", pd.Series([0])), errors="coerce")
+        if (fitted.features, model) != (*common_law.values(),) and (area_km2 > 0).all():
             fits["power law on Aws_km2"] = fit_capacity_model(known, **common_law, **common)
-        _warn_of_units(known[CAPACITY])
+        _warn_of_units(fitted.training[CAPACITY])
         fitted.save(unfinished)
         if picture is not None:
             from millpond.capacity.figures import scatter
@@ -237,6 +238,8 @@ def estimate(
 
     A known capacity stays in the column known_1e6_m3.
     """
+    import geopandas as gpd
+
     from millpond.capacity.errors import CapacityError
     from millpond.capacity.estimation import CAPACITY, CapacityModel
     from millpond.capacity.tables import TABLES, encoded, read_table, writing
@@ -258,18 +261,20 @@ def estimate(
         result = reservoirs.drop(columns=[name for name in reservoirs if name in estimates]).join(estimates)
         unfinished.write_bytes(encoded(result, out))
         if map_picture is not None:
-            if "geometry" not in result:
+            if not isinstance(result, gpd.GeoDataFrame):
                 raise CapacityError(f"{table}: no positions found, shapes or columns lon and lat expected for a map.")
             _capacity_map(result, dem).savefig(map_picture, format="png", dpi=150)
         if picture is not None:
+            import pandas as pd
+
             from millpond.capacity.figures import scatter
 
             factor = "Aws_km2" if "Aws_km2" in fitted.features else fitted.features[0]
-            scatter(result[factor], estimates, x_label=factor).savefig(picture, format="png", dpi=150)
+            scatter(pd.to_numeric(result[factor]), estimates, x_label=factor).savefig(picture, format="png", dpi=150)
     n_outside = int((estimates["extrapolates"] != "").sum())
     typer.echo(
-        f"{out}: {len(estimates)} capacities with intervals of {coverage:.0%}; {n_outside} extrapolate, with factors "
-        "outside the range of the training"
+        f"{out}: {len(estimates)} capacities with intervals of {100 * coverage:g}%; {n_outside} extrapolate, with "
+        "factors outside the range of the training"
     )
 
 
@@ -320,14 +325,21 @@ def _without_shadow(found, image, dem, sun_azimuth_deg, sun_elevation_deg):
     import numpy as np
     from rasterio.transform import Affine
 
+    from millpond.capacity.errors import CapacityError
     from millpond.capacity.shadow import drop_shaded, mountain_shadow
     from millpond.capacity.tables import check_crs
     from millpond.capacity.terrain import cell_size_m
     from millpond.raster import open_raster, read_onto
 
+    if not (np.isfinite(sun_azimuth_deg) and np.isfinite(sun_elevation_deg)):
+        raise CapacityError(
+            f"a sun at {sun_azimuth_deg:g}, {sun_elevation_deg:g} degrees found, numbers expected. State both."
+        )
     with open_raster({"elevation": dem}) as raster:
         check_crs(raster)
         elevation = raster.read(scaled=True)[0]
+        if np.isnan(elevation).all():
+            raise CapacityError(f"{dem}: no cell with data found, elevations expected. Check its no-data value.")
         relief_m = np.nanmax(elevation) - np.nanmin(elevation)
     _, widths, heights = cell_size_m(image.shape, image.transform, image.crs)
     reach_m = relief_m / np.tan(np.radians(max(sun_elevation_deg, 1)))

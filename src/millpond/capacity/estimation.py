@@ -11,7 +11,7 @@ transfer counts what intervals hold there.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,15 +104,8 @@ class CapacityModel:
         columns["extrapolates"] = [" ".join(np.array(self.features)[row]) for row in outside]
         return pd.DataFrame(columns, index=factors.index)
 
-    def save(self, path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
-        """Write a JSON file; reading it back gives the same estimates to the last bit.
-
-        Parameters
-        ----------
-        path : path
-        inputs : iterable of path
-            Files that are being read and must not be overwritten.
-        """
+    def save(self, path: str | Path) -> None:
+        """Write a JSON file; reading it back gives the same estimates to the last bit."""
         content = {
             "model": self.model,
             "features": self.features,
@@ -122,7 +115,7 @@ class CapacityModel:
         }
         text = json.dumps(content, default=_plain)
         head = json.dumps({"format": _FORMAT, "version": _VERSION, "sha256": _digest(text)})
-        write_text(path, f'{head[:-1]},\n"content": {text}}}\n', CapacityError, inputs)
+        write_text(path, f'{head[:-1]},\n"content": {text}}}\n', CapacityError)
 
     @classmethod
     def load(cls, path: str | Path) -> "CapacityModel":

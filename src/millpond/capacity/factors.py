@@ -65,8 +65,7 @@ def reservoir_factors(
         if isinstance(water, str | Path):
             with open_raster({"water": water}) as raster:
                 check_same_grid(dem, raster)
-                labels, areas_km2 = raster.read()[0], None
-                labels[labels == raster.nodata] = 0
+                labels, areas_km2 = known_labels(raster.read()[0], raster.nodata), None
         elif isinstance(water, gpd.GeoDataFrame):
             labels, areas_km2 = rasterized(water, dem)
         else:
@@ -152,7 +151,7 @@ def factors_on_network(
     waterline = pd.Series(ndimage.maximum(net.filled_m, numbers, bodies), kept)
     crest = kept.to_series().map(crest_m or {}).astype(float).fillna(waterline + freeboard_m)
     low = crest.index[~(crest > waterline)]
-    if len(low):
+    if len(low) and buffer_m is None:
         raise CapacityError(
             f"a crest of {crest[low[0]]:g} m over water of {waterline[low[0]]:g} m in reservoir {low[0]} found, a "
             "higher one expected. Correct it or leave it out."
@@ -190,7 +189,8 @@ def _buffer_slope_deg(net, numbers, bodies, outlets, levels, buffer_m, nested) -
         size_m = (net.cell_height_m.mean(), net.cell_width_m.mean())
         dry = ~np.isin(numbers, bodies)
         distance_m, nearest = ndimage.distance_transform_edt(dry, sampling=size_m, return_indices=True)
-        owner = np.where((distance_m > 0) & (distance_m <= buffer_m), numbers[tuple(nearest)], 0)
+        inside = (distance_m > 0) & (distance_m <= buffer_m) & ~np.isnan(net.filled_m)
+        owner = np.where(inside, numbers[tuple(nearest)], 0)
     elif nested == "share":
         # Buffers may overlap, so each is taken by itself; the other way needs one pass for all.
         slopes = []
@@ -225,6 +225,11 @@ def _bank_slope_deg(net, numbers, bodies) -> list[float]:
     return slopes
 
 
+def known_labels(labels: np.ndarray, nodata: float | None) -> np.ndarray:
+    """Labels of a raster, 0 where there are no data."""
+    return np.where(np.isnan(labels) | (labels == nodata), 0, labels)
+
+
 def rasterized(water: gpd.GeoDataFrame, dem: Raster) -> tuple[np.ndarray, dict[int, float]]:
     """Labels of polygons on the DEM's grid, from 1 in their order, and their true areas in km2.
 
@@ -240,6 +245,7 @@ def rasterized(water: gpd.GeoDataFrame, dem: Raster) -> tuple[np.ndarray, dict[i
         raise CapacityError(
             f"water in {water.crs} found, {dem.crs} as of the DEM expected. Reproject it: water.to_crs(dem.crs)."
         )
+    water = water.set_geometry(water.make_valid())  # outlines may touch or cross themselves
     _check_apart(water)
     shapes = list(zip(water.geometry, range(1, len(water) + 1), strict=True))
     grid = {"out_shape": dem.shape, "transform": dem.transform, "dtype": "int32"}

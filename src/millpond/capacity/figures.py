@@ -75,7 +75,7 @@ def capacity_map(reservoirs: gpd.GeoDataFrame, dem: Raster | None = None) -> Fig
     """
     shown = (reservoirs if dem is None else reservoirs.to_crs(dem.crs)).reset_index(drop=True)
     west, south, east, north = shown.total_bounds
-    metres = _metres_per_unit(shown.crs, (south + north) / 2)
+    metres = _metres_per_unit(shown.crs, (west + east) / 2, (south + north) / 2)
     middle, half = _extent((west, south, east, north), metres)
     west, south, east, north = *(middle - half), *(middle + half)
     aspect = metres[1] / metres[0]
@@ -130,10 +130,10 @@ def _styled(width: float, height: float) -> Iterator[Figure]:
         yield Figure(figsize=(width, height))
 
 
-def _metres_per_unit(crs, y: float) -> tuple[float, float]:
-    """Metres that a unit of the reference system makes along x and y."""
+def _metres_per_unit(crs, x: float, y: float) -> tuple[float, float]:
+    """Metres that a unit of the reference system makes along x and y at a place."""
     unit = 1e-3
-    _, width, height = cell_size_m((1, 1), Affine(unit, 0, 0, 0, -unit, y), crs)
+    _, width, height = cell_size_m((1, 1), Affine(unit, 0, x, 0, -unit, y), crs)
     return width[0] / unit, height[0] / unit
 
 
@@ -154,7 +154,7 @@ def _draw_hillshade(ax: Axes, dem: Raster, bounds) -> None:
         raise CapacityError(f"{dem.paths[0]}: no reservoir on the DEM found, one or more expected. Choose another DEM.")
     every = int(np.ceil(max(bottom - top, right - left) / _LARGEST_HILLSHADE))
     elevation = dem.read(Window(left, top, right - left, bottom - top), scaled=True)[0][::every, ::every]
-    x_metres, y_metres = _metres_per_unit(dem.crs, (bounds[1] + bounds[3]) / 2)
+    x_metres, y_metres = _metres_per_unit(dem.crs, (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2)
     step = {"dx": dem.transform.a * x_metres * every, "dy": -dem.transform.e * y_metres * every}
     shade = LightSource(azdeg=315, altdeg=45).hillshade(elevation, **step) if min(elevation.shape) > 1 else elevation
     west, north = dem.transform @ (left, top)

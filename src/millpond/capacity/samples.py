@@ -41,9 +41,7 @@ def read_terrain(name: str) -> tuple[np.ndarray, Affine, str]:
     if dataset is None:
         return jacksboro()
     with open_raster({"elevation": datasets.path(dataset) / f"{name}.tif"}) as raster:
-        elevation = raster.read()[0].astype(np.float32)
-        elevation[elevation == raster.nodata] = np.nan
-        return elevation, raster.transform, raster.crs.to_string()
+        return raster.read(scaled=True)[0], raster.transform, raster.crs.to_string()
 
 
 def virtual_reservoirs(

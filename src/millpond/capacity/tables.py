@@ -15,11 +15,11 @@ from typing import NamedTuple
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-from pyogrio.errors import DataSourceError
+from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.features import rasterize
 
 from millpond.capacity.errors import CapacityError
-from millpond.capacity.factors import SMALLEST_WATER_KM2, rasterized
+from millpond.capacity.factors import SMALLEST_WATER_KM2, known_labels, rasterized
 from millpond.capacity.terrain import FlowNetwork, recondition
 from millpond.capacity.water import polygons_of
 from millpond.files import replacing
@@ -54,9 +54,18 @@ def read_table(path: str | Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise CapacityError(f"{path}: no table found ({error}), comma-separated values expected. Check it.") from error
     _check_rows(table, path)
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for an index, and shifts all names
+        raise CapacityError(
+            f"{path}: rows with more fields than names found, as many expected. Check commas at the end."
+        )
     table = labelled(table)
     if {"lon", "lat"} <= {*table} and table[["lon", "lat"]].notna().all(axis=None):
-        points = gpd.points_from_xy(table["lon"], table["lat"], crs=_DEGREES)
+        try:
+            points = gpd.points_from_xy(table["lon"], table["lat"], crs=_DEGREES)
+        except ValueError as error:
+            raise CapacityError(
+                f"{path}: lon and lat that are no numbers found ({error}), degrees such as 14.5 expected. Correct them."
+            ) from error
         return gpd.GeoDataFrame(table.drop(columns=["lon", "lat"]), geometry=points)
     return table
 
@@ -149,9 +158,9 @@ def read_water(path: Path, dem: Raster, *, reproject: bool, id_column: str | Non
         if others:
             raise CapacityError(f"{path}: {', '.join(others)} found, polygons expected. Outline the water.")
         id_column = id_column or ("label" if "label" in polygons else None)
-        if id_column is not None and polygons.index.name is None:
+        if id_column is not None and id_column != polygons.index.name:
             check_columns(polygons, path, id_column)
-            polygons = labelled(polygons.assign(label=polygons[id_column]))
+            polygons = labelled(polygons.reset_index(drop=True).assign(label=polygons[id_column].to_numpy()))
             if polygons.index.name is None:
                 raise CapacityError(f"{path}: gaps or repetitions in {id_column} found, a name for each row expected.")
         return Water(_named(polygons), *rasterized(polygons, dem), 0)
@@ -159,14 +168,16 @@ def read_water(path: Path, dem: Raster, *, reproject: bool, id_column: str | Non
         raise CapacityError(f"{path}: a raster found, polygons expected, with a column {id_column}. Outline it.")
     values, codes = np.unique(_read_labels(path, dem, reproject), return_inverse=True)
     codes = codes.reshape(dem.shape) - np.searchsorted(values, 0, side="right") + 1  # from 1, 0 and less are land
-    polygons, n_dropped = polygons_of(codes, dem.transform, dem.crs)
+    has_labels = (values > 0).sum() > 1  # else it is a mask, whose bodies are told apart by their place
+    smallest = 0 if has_labels else SMALLEST_WATER_KM2  # a label's parts count together
+    polygons, n_dropped = polygons_of(codes, dem.transform, dem.crs, smallest)
     if polygons.empty:
         raise CapacityError(
             f"{path}: no water body of {SMALLEST_WATER_KM2} km2 or more found on the DEM, one or more expected. Check "
             "that both cover the same place, and that water is not 0."
         )
     polygons = polygons.drop(columns="area_km2")
-    if (values > 0).sum() > 1:  # labels; bodies of a mask are told apart by their place
+    if has_labels:
         polygons["label"] = values[values > 0][polygons["label"] - 1]
         polygons = polygons.dissolve("label", as_index=False)
     polygons = labelled(polygons).sort_index()
@@ -286,7 +297,13 @@ def encoded(table: pd.DataFrame, path: str | Path) -> bytes:
         table = table.to_crs(_DEGREES)
     table = table.drop(columns=[name for name in table if name.lower() == "fid"])  # the format's own row number
     content = BytesIO()
-    table.reset_index(drop=table.index.name is None).to_file(content, driver=_DRIVERS[suffix], layer=path.stem)
+    try:
+        table.reset_index(drop=table.index.name is None).to_file(content, driver=_DRIVERS[suffix], layer=path.stem)
+    except DataLayerError as error:
+        raise CapacityError(
+            f"{path}: columns that a {suffix} file can't hold found ({error}), names that differ by more than case and "
+            "none called geom expected. Rename them, or choose .csv."
+        ) from error
     return content.getvalue()
 
 
@@ -332,7 +349,7 @@ def _read_labels(path: Path, dem: Raster, reproject: bool) -> np.ndarray:
             except RasterError as error:
                 raise CapacityError(f"{error} Here: --reproject.") from error
             values = raster.read()[0]
-        values = np.where(np.isnan(values) | (values == raster.nodata), 0, values)
+        values = known_labels(values, raster.nodata)
         if (values % 1 != 0).any():
             raise CapacityError(f"{path}: fractions found, whole numbers expected: labels or a mask. Round them.")
         return values

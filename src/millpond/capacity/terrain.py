@@ -99,9 +99,7 @@ class FlowNetwork:
         return cls._finish(codes, filled, horn_slope_deg(elevation, width, height), width, height, transform, crs)
 
     @classmethod
-    def from_d8(
-        cls, codes: np.ndarray, *, encoding: str, transform: Affine, crs, elevation: np.ndarray | None = None
-    ) -> "FlowNetwork":
+    def from_d8(cls, codes: np.ndarray, *, encoding: str, transform: Affine, crs) -> "FlowNetwork":
         """Take over D8 directions that another program computed.
 
         Parameters
@@ -111,9 +109,7 @@ class FlowNetwork:
         encoding : "taudem" or "esri"
             1 to 8 counter-clockwise from the east, or powers of two clockwise from the east.
         transform, crs
-            As in `from_dem`.
-        elevation : (rows, cols) array, optional
-            Ground elevation in metres, for slope and relief; NaN where unknown.
+            As in `from_dem`. Slope and relief stay unknown.
 
         Raises
         ------
@@ -129,8 +125,7 @@ class FlowNetwork:
             raise CapacityError(f"no cell with a {encoding} direction found. Check the encoding and the file.")
         crs, width, height = cell_size_m(esri.shape, transform, crs)
         unknown = np.full(esri.shape, np.nan, np.float32)
-        elevation = unknown if elevation is None else _as_elevation(elevation, None)
-        return cls._finish(esri, elevation, horn_slope_deg(elevation, width, height), width, height, transform, crs)
+        return cls._finish(esri, unknown, unknown, width, height, transform, crs)
 
     @classmethod
     def _finish(cls, codes, filled, slope, width, height, transform, crs) -> "FlowNetwork":
@@ -252,7 +247,8 @@ def horn_slope_deg(elevation_m: np.ndarray, cell_width_m: np.ndarray, cell_heigh
     south = neighbour(1, -1) + 2 * neighbour(1, 0) + neighbour(1, 1)
     x = (east - west) / (8 * cell_width_m[:, None])
     y = (north - south) / (8 * cell_height_m[:, None])
-    return np.degrees(np.arctan(np.hypot(x, y))).astype(np.float32)
+    slope_deg = np.degrees(np.arctan(np.hypot(x, y)))
+    return np.where(np.isnan(elevation_m), np.nan, slope_deg).astype(np.float32)
 
 
 def recondition(
@@ -340,6 +336,11 @@ def cell_size_m(shape: tuple[int, int], transform: Affine, crs) -> tuple[CRS, np
     here, there = np.zeros(len(rows)), np.full(len(rows), transform.a)
     width = geod.inv(here, middle, there, middle)[2]
     height = geod.inv(here, top, here, top + transform.e)[2]
+    if not (np.isfinite(width).all() and np.isfinite(height).all()):
+        raise CapacityError(
+            f"latitudes from {top[-1] + transform.e:g} to {top[0]:g} found, -90 to 90 degrees expected in {crs.name}. "
+            "Check the coordinates and their reference system."
+        )
     return crs, width, height
 
 

@@ -243,7 +243,7 @@ def _estimates(scenes: Path, model: Path, area: Path | None, max_cloud: float | 
 
 def _told(table, coverage: float) -> str:
     reasons = table["abstains"][table["abstains"] != ""].value_counts()
-    told = f"{int((table['abstains'] == '').sum())} levels with intervals of {coverage:.0%}"
+    told = f"{int((table['abstains'] == '').sum())} levels with intervals of {100 * coverage:g}%"
     return told + (
         f"; none for {', '.join(f'{n} ({reason})' for reason, n in reasons.items())}" if len(reasons) else ""
     )

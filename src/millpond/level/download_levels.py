@@ -86,7 +86,7 @@ def download_levels(
         if origin == "kept" and not earlier[0] <= first <= last <= earlier[1]:
             origin, first, last = "new", min(first, earlier[0]), max(last, earlier[1])
     if origin == "new":
-        text = _LEVELS[agency](station, first, last, url or AGENCIES[agency])
+        text = _LEVELS[agency](asked["station"], first, last, url or AGENCIES[agency])
         if text is None:
             raise LevelError(
                 f"{agency} {station}: no daily level from {first:%Y-%m-%d} to {last:%Y-%m-%d} found, at least one "

@@ -29,7 +29,7 @@ from millpond.level.errors import LevelError
 from millpond.level.grid import MARGIN_M
 from millpond.level.web import TIMEOUT_S, first_line, get_json, period_of, require
 from millpond.offset import offset_of_baseline
-from millpond.raster import open_raster
+from millpond.raster import check_written, open_raster
 
 PLANETARY_COMPUTER = "https://planetarycomputer.microsoft.com/api/stac/v1"
 
@@ -145,6 +145,8 @@ def download_scenes(
     """
     if sensor not in _PRODUCTS:
         raise LevelError(f"sensor {sensor!r} found, one of {', '.join(_PRODUCTS)} expected.")
+    if orbit is not None and sensor != "sentinel1_rtc":
+        raise LevelError(f"orbit {orbit} for {sensor} found, one for sentinel1_rtc alone expected. Leave it out.")
     product = _PRODUCTS[sensor]
     collection = collection or product.collection
     first, last = period_of(first, last)
@@ -194,17 +196,25 @@ def _grid(place: tuple[float, float] | str | Path, half_width_m: float):
             outline, margin_m = gpd.read_file(place).geometry, MARGIN_M
         except Exception as error:  # pyogrio's errors are of several kinds
             raise LevelError(f"{place}: no polygon found ({error}), a GeoPackage or GeoJSON expected.") from None
-        if outline.is_empty.all() or outline.crs is None:
+        outline = outline[~(outline.isna() | outline.is_empty)]
+        if outline.empty or outline.crs is None:
             raise LevelError(f"{place}: no shape with a coordinate reference system found, a polygon expected.")
     else:
         (lon, lat), margin_m = place, half_width_m
-        if not (abs(lon) <= 180 and abs(lat) <= 84 and half_width_m > 0):
+        if not (abs(lon) <= 180 and abs(lat) <= 84 and 0 < half_width_m < np.inf):
             raise LevelError(
                 f"longitude {lon}, latitude {lat} and half width {half_width_m} m found, degrees within 180 and 84 and "
                 "a positive width expected. Were longitude and latitude swapped?"
             )
         outline = gpd.GeoSeries.from_xy([lon], [lat], crs="EPSG:4326")
-    crs = outline.estimate_utm_crs()
+    try:
+        crs = outline.estimate_utm_crs()
+    except RuntimeError:  # what pyproj says of places beyond the globe
+        bounds = ", ".join(f"{number:g}" for number in outline.total_bounds)
+        raise LevelError(
+            f"{place}: a shape within {bounds} in {outline.crs} found, one on the globe and below 84 degrees of "
+            "latitude expected. Were longitude and latitude swapped, or is the reference system another?"
+        ) from None
     west, south, east, north = outline.to_crs(crs).total_bounds
     bounds = (west - margin_m, south - margin_m, east + margin_m, north + margin_m)
     grid = geobox.GeoBox.from_bbox(bounds, crs=crs, resolution=PIXEL_M)
@@ -446,7 +456,9 @@ def _write(path: Path, image: np.ndarray, product: _Product, grid, tags: dict[st
         "nodata": product.nodata,
         "compress": "deflate",
     }
-    with replacing(path, LevelError) as unfinished, rasterio.open(unfinished, "w", **profile) as file:
-        file.write(image)
-        file.descriptions = tuple(product.assets)
-        file.update_tags(**tags)
+    with replacing(path, LevelError) as unfinished:
+        with rasterio.open(unfinished, "w", **profile) as file:
+            file.write(image)
+            file.descriptions = tuple(product.assets)
+            file.update_tags(**tags)
+        check_written(unfinished, path)

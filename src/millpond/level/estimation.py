@@ -8,6 +8,7 @@ come.
 """
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -189,11 +190,11 @@ class LevelModel:
         folder = check_folder(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            (folder / _JSON).unlink(missing_ok=True)  # without it there is no model until all else is there
+            for path in (*folder.glob(_weights("*")), *folder.glob(_WATER)):
+                path.unlink()
         except OSError as error:
             raise LevelError(f"{folder}: {error.strerror}; a folder for the model expected. Choose another.") from None
-        (folder / _JSON).unlink(missing_ok=True)  # without it there is no model, old or new, until all else is there
-        for path in (*folder.glob(_weights("*")), *folder.glob(_WATER)):
-            path.unlink()
         content = {
             "format": _FORMAT,
             "version": _VERSION,
@@ -226,7 +227,7 @@ class LevelModel:
                 with replacing(folder / _weights(fold), LevelError) as unfinished:
                     unfinished.write_bytes(save(arrays))
         else:
-            content["attention"] = self.fitted[0].attention
+            content |= {name: getattr(self.fitted[0], name) for name in ("attention", "attention_width")}
             for fold, regressor in enumerate(self.fitted):
                 regressor.save(folder / _weights(fold))
         write_text(folder / _JSON, json.dumps(content, indent=1) + "\n", LevelError)
@@ -256,7 +257,10 @@ class LevelModel:
                 fitted = tuple(_shore(bands, pixel_m, Path(folder) / _weights(fold)) for fold in range(n_folds))
             else:
                 fitted = tuple(
-                    LevelRegressor(content["attention"]).load(Path(folder) / _weights(fold)) for fold in range(n_folds)
+                    LevelRegressor(content["attention"], content.get("attention_width")).load(
+                        Path(folder) / _weights(fold)
+                    )
+                    for fold in range(n_folds)
                 )
             place = None if content["place"] is None else tuple(content["place"])
             band_range, shape = np.array(content["band_range"]), tuple(content["shape"])
@@ -293,12 +297,13 @@ def fit_level_model(
         Of the network.
     random_state : int
     **settings
-        Of `LevelRegressor`.
+        Of `LevelRegressor`, but for `checkpoint`: each fold is a training of its own.
 
     Raises
     ------
     LevelError
-        If there is no such model, or scenes or blocks are too few, or levels constant or missing.
+        If there is no such model, a checkpoint is asked for, scenes or blocks are too few, or levels constant or
+        missing.
     """
     if model not in MODELS:
         raise LevelError(f"model {model!r} found, one of {', '.join(MODELS)} expected. Choose one (model, --model).")
@@ -308,6 +313,8 @@ def fit_level_model(
             f"attention {attention!r} of a {model} found, {known} of a network, or none, expected. Choose another "
             "(attention, --attention), or the network (model, --model)."
         )
+    if settings.get("checkpoint") is not None:
+        raise LevelError("a checkpoint for several folds found, none expected: each is a training. Leave it out.")
     if len(scenes) < SMALLEST_SCENES:
         raise LevelError(
             f"{len(scenes)} usable scenes with a level found, {SMALLEST_SCENES} or more expected. Add dates."
@@ -351,13 +358,16 @@ def check_folder(folder: str | Path) -> Path:
     Raises
     ------
     LevelError
-        If it is a file, or holds something else.
+        If it is a file, holds something else, or nothing can be written there.
     """
     folder = Path(folder)
-    if not folder.exists():
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if nearest.is_dir() and not os.access(nearest, os.W_OK):
+        raise LevelError(f"{nearest}: no permission to write found, a folder for the model expected. Choose another.")
+    if not folder.exists() and nearest.is_dir():
         return folder
-    if not folder.is_dir():
-        raise LevelError(f"{folder}: a file found, a folder for the model expected. Choose another.")
+    if not nearest.is_dir():
+        raise LevelError(f"{nearest}: a file found, a folder for the model expected. Choose another.")
     own = [path for name in (_weights("*"), _JSON, _WATER) for path in folder.glob(name + "*")]  # unfinished ones too
     if others := [path.name for path in folder.iterdir() if path not in own]:
         raise LevelError(

@@ -102,7 +102,7 @@ def read_image(
     stored = np.stack([values[band] for band in bands])
     about = date, raster.paths[0], level_m
     if is_radar(bands):
-        return Image(*about, *_backscatter(raster, stored))
+        return Image(*about, *_backscatter(raster, bands, stored))
     cloudy, mask = np.zeros(stored.shape[1:], bool), None
     if masked:
         mask = next((name for name in MASKS if name in values), None)
@@ -139,9 +139,11 @@ def _without_nodata(stored: np.ndarray, nodata: float | None) -> tuple[np.ndarra
     return image, ~np.isfinite(image).all(axis=0)
 
 
-def _backscatter(raster: Raster, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _backscatter(raster: Raster, bands: Sequence[str], stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Backscatter in dB, with the bands' medians where few pixels have none, and which those are."""
     image, empty = _without_nodata(stored, raster.nodata)
+    scale, offset = _scaling(raster, bands)
+    image = image * scale + offset
     if empty.mean() > LARGEST_EMPTY:
         return image, empty
     medians = np.median(image[:, ~empty], axis=1)
@@ -154,14 +156,21 @@ def _backscatter(raster: Raster, stored: np.ndarray) -> tuple[np.ndarray, np.nda
     return image, empty
 
 
+def _scaling(raster: Raster, bands: Sequence[str]) -> np.ndarray:
+    """(2, n_bands, 1, 1) float32: scale and offset that the file states."""
+    with rasterio.open(raster.paths[0]) as file:
+        stated = dict(zip(raster.bands, zip(file.scales, file.offsets, strict=True), strict=True))
+    return np.array([stated[band] for band in bands], np.float32).T[:, :, None, None]
+
+
 def _reflectance(raster: Raster, bands: Sequence[str], stored: np.ndarray, digital: bool) -> tuple[np.ndarray, bool]:
     """Reflectance of what a file stores, and whether the file tells how to get it."""
-    with rasterio.open(raster.paths[0]) as file:
-        scaling = dict(zip(raster.bands, zip(file.scales, file.offsets, strict=True), strict=True))
-    scale, offset = np.array([scaling[band] for band in bands], np.float32).T[:, :, None, None]
-    if digital and (scale == 1).all() and (offset == 0).all():
+    scale, offset = _scaling(raster, bands)
+    if digital and (offset == 0).all():
         offset_dn = stated_offset(raster.tags(), raster.paths[0], LevelError)
-        return (stored - np.float32(offset_dn or 0)) * np.float32(REFLECTANCE_PER_DN), offset_dn is not None
+        is_stated = not (scale == 1).all()
+        scale = scale if is_stated else np.float32(REFLECTANCE_PER_DN)
+        return (stored - np.float32(offset_dn or 0)) * scale, is_stated or offset_dn is not None
     reflectance = stored * scale + offset
     known = reflectance[np.isfinite(reflectance)]
     if known.size and np.median(known) > _HIGHEST_MEDIAN:

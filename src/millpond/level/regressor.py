@@ -1,6 +1,6 @@
 """The study's network as a scikit-learn regressor of water levels."""
 
-from numbers import Integral
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -179,10 +179,10 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
             raise LevelError(f"levels of shape {y.shape} for {len(X)} images found, one for each expected.")
         if not np.isfinite(y).all():
             raise LevelError("NaN or infinite levels found, finite metres expected. Drop these dates.")
+        share = {"validation_size": (Real, lambda size: 0 <= size < 1, "a share from 0 to below 1")}
+        self._check_ranges(LevelError, share)
         if len(X) < 2 or self.batch_size < 2:
             raise LevelError(f"{len(X)} images in batches of {self.batch_size} found, two or more expected in each.")
-        if not (isinstance(self.random_state, Integral) and self.random_state >= 0):
-            raise LevelError(f"random_state={self.random_state!r} found, an integer of 0 or more expected.")
         if self.loss not in _LOSSES:
             raise LevelError(f"loss={self.loss!r} found, one of {', '.join(_LOSSES)} expected.")
         if self.augmentation not in (None, "dihedral"):

@@ -85,12 +85,13 @@ class Scenes:
 
     def coarse(self, factor: int) -> "Scenes":
         """Means over blocks of `factor` x `factor` pixels; a block is cloudy if half of it is. Edges are cut to fit."""
-        rows, cols = (n // factor * factor for n in self.images.shape[2:])
-        if factor < 1 or not rows or not cols:
+        if not 1 <= factor <= min(self.images.shape[2:]):
             raise LevelError(
                 f"factor {factor} for images of {self.images.shape[2]} x {self.images.shape[3]} pixels found, 1 to "
                 f"{min(self.images.shape[2:])} expected. Choose another (factor, --coarser)."
             )
+
+        rows, cols = (n // factor * factor for n in self.images.shape[2:])
 
         def blocks(values: np.ndarray) -> np.ndarray:
             shape = (*values.shape[:-2], rows // factor, factor, cols // factor, factor)

@@ -1,6 +1,7 @@
 """What downloads have in common: optional packages, periods, and answers of web services."""
 
 import json
+from datetime import date
 from importlib import import_module
 
 import pandas as pd
@@ -27,8 +28,10 @@ def require(module: str):
 def period_of(first: str | pd.Timestamp, last: str | pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Two days in order, as they are written: a zone is dropped."""
     try:
+        for text in (day for day in (first, last) if isinstance(day, str)):
+            date.fromisoformat(text.strip()[:10])  # pandas reads 2020 and 07/08/2020 too, as it likes
         days = [pd.Timestamp(day).tz_localize(None).normalize() for day in (first, last)]
-    except (ValueError, TypeError, AttributeError):  # the last from NaT, which "" becomes
+    except (ValueError, TypeError, AttributeError):  # the last from NaT
         raise LevelError(f"the period {first} to {last} found, days such as 2020-07-03 expected.") from None
     if not days[0] <= days[1]:
         raise LevelError(

@@ -236,7 +236,7 @@ def _labelled(X, y) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _images(X) -> np.ndarray:
-    X = np.asarray(X)
+    X = np.ascontiguousarray(X)  # torch takes no views that run backwards
     if X.ndim != 4 or not X.size:
         raise ClassificationError(
             f"images of shape {X.shape} found, (n, channels, rows, cols) expected. Add the axis of channels to grey "

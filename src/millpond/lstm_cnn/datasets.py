@@ -63,16 +63,18 @@ class LabelledImages:
 
     Attributes
     ----------
-    images : (n, channels, rows, cols) uint8 array
+    images : (n, channels, rows, cols) array
+        uint8, or reflectance as float32.
     labels : (n,) int64 array
         Positions in `classes`.
     classes : tuple of str
     groups : (n,) array of str or None
         What must not be torn apart when splitting: the patient of a histology patch.
     corners_px : (n, 2) int64 array or None
-        Column and row of a patch's upper left pixel in the image of the whole slice of tissue.
+        Column and row of a patch's upper left pixel in the image that it was cut from.
     n_padded, n_skipped : int
-        Undersized images that were padded and are here, or that are not.
+        Undersized images that were padded and are here, or that are not; of patches of a scene, those without a land
+        use that fills them.
     n_repeated : int
         Second copies of an image, equal to the first and left out.
     n_other_files : int

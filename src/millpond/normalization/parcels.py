@@ -23,6 +23,7 @@ from millpond.files import replacing
 from millpond.normalization import climate
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.histogram import DEFAULT_BANDS
+from millpond.raster import check_written
 from millpond.simulation.atmosphere import MIN_SUN_ELEVATION_DEG, saturated, top_of_atmosphere
 from millpond.simulation.clouds import cloud, covered
 from millpond.simulation.illumination import TURBIDITY, Sun, sun_at
@@ -439,9 +440,11 @@ def write_patch(patch: Patch, folder: str | Path, name: str) -> Path:
         (image.with_name(f"{name}_parcels.tif"), patch.parcels[None], None),
     ):
         profile = grid | {"count": len(layers), "dtype": layers.dtype, "nodata": nodata}
-        with replacing(path, NormalizationError) as unfinished, rasterio.open(unfinished, "w", **profile) as file:
-            file.write(layers)
-            if path == image:
-                file.descriptions = DEFAULT_BANDS
-                file.update_tags(ACQUIRED=patch.acquired.isoformat(), RADIO_ADD_OFFSET="0")
+        with replacing(path, NormalizationError) as unfinished:
+            with rasterio.open(unfinished, "w", **profile) as file:
+                file.write(layers)
+                if path == image:
+                    file.descriptions = DEFAULT_BANDS
+                    file.update_tags(ACQUIRED=patch.acquired.isoformat(), RADIO_ADD_OFFSET="0")
+            check_written(unfinished, path)
     return image
