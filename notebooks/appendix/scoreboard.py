@@ -69,7 +69,7 @@ def row(claim: str, published: str, here: str, verdict: str, chapter: str) -> di
 # %% [markdown]
 # ## Normalization
 #
-# The study is {cite:t}`omankadunc2022` ({numref}`tab-score-normalization`). Which normalization a network does best with is for a chapter that is to come.
+# The study is {cite:t}`omankadunc2022` ({numref}`tab-score-normalization`). Which normalization a network does best with is asked here by one score of two tasks; [the chapter](../normalization/04_does_it_matter.ipynb) has all.
 
 # %% tags=["hide-input", "remove-output"]
 LAND = "normalization/03_land_latitude_season"
@@ -77,10 +77,21 @@ normalization = [
     row(claim["claim"], claim["asked how"], claim["simulated Europe agrees"], claim["verdict"], LAND)
     for claim in table_of(LAND, "tab-land-claims")
 ]
+MATTER = "normalization/04_does_it_matter"
+normalization += [
+    row(claim, score, ranking[claim], ranking[f"{which}: verdict"], MATTER)
+    for which, claim in (("best", "p1-p99 is best"), ("worst", "min-max is worst"))
+    for score, ranking in ((ranking["score"], ranking) for ranking in table_of(MATTER, "tab-matter-ranking"))
+    if score in ("extent, MCC", "real land cover, MCC")
+]
+normalization += [
+    row(claim["claim"], claim["asked how"], claim["simulated fields"], claim["verdict"], MATTER)
+    for claim in table_of(MATTER, "tab-matter-claims")
+]
 glue("tab-score-normalization", plots.table(pd.DataFrame(normalization).rename(columns={"published": "asked how"})))
 
 # %% [markdown]
-# ````{table} Claims of the normalization study, judged there by eye, asked of a simulated Europe.
+# ````{table} Claims of the normalization study, judged there by eye or by one training, asked of a simulated Europe, of simulated fields, and of real land cover.
 # :name: tab-score-normalization
 # ```{glue:md} tab-score-normalization
 # :format: myst
