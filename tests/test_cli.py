@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -189,6 +190,13 @@ def test_run_passes_on_what_is_given(run, study, monkeypatch, tmp_path):
         {"profile": "quick", "workers": 1, "scheduler": None, "store": folder, "retry_failed": False},
         {"profile": "full", "workers": 2, "scheduler": "tcp://h:1", "store": tmp_path, "retry_failed": True},
     ]
+
+
+def test_warnings_of_a_study_are_told(run, study, monkeypatch, tmp_path):
+    odd = SimpleNamespace(PROFILES=("quick",), run=lambda **_: warnings.warn("impossible levels found", stacklevel=1))
+    monkeypatch.setitem(sys.modules, "pond_study", odd)
+    code, _, err = run("run", "pond", "--store", str(tmp_path))
+    assert (code, err) == (0, "millpond: warning: impossible levels found\n")
 
 
 def test_failed_runs_are_an_error_with_a_way_on(run, tmp_path, monkeypatch):

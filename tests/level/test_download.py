@@ -1,6 +1,7 @@
 """Downloads from a local STAC API, whose images it serves itself, and from local stand-ins of the gauges' services."""
 
 import json
+import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
@@ -394,6 +395,33 @@ def test_shapes_that_are_nowhere_are_refused(shape, crs, message, fetch, tmp_pat
     gpd.GeoDataFrame({"name": ["pond"]}, geometry=[shape], crs=crs).to_file(tmp_path / "pond.geojson")
     with pytest.raises(LevelError, match=message):
         fetch(place=tmp_path / "pond.geojson")
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from types import SimpleNamespace
+import numpy as np
+from rasterio.transform import Affine
+from millpond.level.download_scenes import _PRODUCTS, _write
+from millpond.raster import RasterError
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # as if the disk were full after 0.1 MB
+image = np.random.default_rng(0).integers(1, 9999, (4, 120, 120)).astype("uint16")
+grid = SimpleNamespace(shape=SimpleNamespace(y=120, x=120), crs="EPSG:32610", affine=Affine(10, 0, 7e5, 0, -10, 4e6))
+try:
+    _write(Path(sys.argv[1]), image, _PRODUCTS["sentinel2_l2a"], grid, {})
+except RasterError as error:
+    print(error)
+"""
+
+
+def test_a_file_that_a_full_disk_cut_off_is_not_kept(tmp_path):
+    path = tmp_path / "S2_20200703.tif"
+    told = subprocess.run([sys.executable, "-c", FULL_DISK, path], capture_output=True, text=True, check=True).stdout
+    assert str(path) in told
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_orbit_is_of_radar(fetch):
