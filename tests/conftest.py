@@ -5,6 +5,13 @@ from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import torch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Networks as small as the tests' are faster so, and the number of threads decides the order of sums."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

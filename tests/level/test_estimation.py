@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from safetensors.numpy import save_file
 
 from millpond.level.baselines import AreaLevelRegressor
@@ -140,8 +139,6 @@ def test_radar_water_is_that_of_the_curve(tmp_path):
 
 
 def test_a_saved_network_estimates_the_same(scenes, tmp_path):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     small = scenes.coarse(2)[np.arange(20)]
     fitted = fit_level_model(
         small, "network", n_folds=3, attention="channel", attention_width=5, max_epochs=1, device="cpu"
@@ -156,7 +153,6 @@ def test_a_saved_network_estimates_the_same(scenes, tmp_path):
     (tmp_path / "model" / "weights-1.safetensors").unlink()
     with pytest.raises(TrainingError, match=r"weights-1\.safetensors: no weights of this network found"):
         LevelModel.load(tmp_path / "model")
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 
 from millpond.level import LevelRegressor
 from millpond.level.gradcam import grad_cam, share_on_shore
@@ -9,14 +8,11 @@ from millpond.level.gradcam import grad_cam, share_on_shore
 @pytest.fixture(scope="module")
 def fitted():
     """Images whose brightness between columns 8 and 16 alone tells the level; all else is noise."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     images = rng.normal(0, 0.1, (48, 1, 32, 32)).astype(np.float32)
     levels = rng.uniform(0, 3, 48)
     images[:, 0, :, 8:16] += levels[:, None, None]
-    yield LevelRegressor(max_epochs=8, batch_size=8, device="cpu").fit(images, levels), images
-    torch.set_num_threads(threads)
+    return LevelRegressor(max_epochs=8, batch_size=8, device="cpu").fit(images, levels), images
 
 
 def test_a_network_looks_where_the_level_is_told(fitted):

@@ -7,12 +7,8 @@ from millpond.level.network import ATTENTIONS, ChannelAttention, LevelNet, Spati
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def one_seed():
     torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)

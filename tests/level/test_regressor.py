@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 
@@ -9,14 +8,6 @@ from millpond.level.regressor import LevelRegressor
 from millpond.training import Checkpoint, TrainingError
 
 SMALL = {"max_epochs": 2, "batch_size": 8, "device": "cpu"}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def lakes(n=24, seed=0):

@@ -4,7 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from millpond import datasets, published
 from millpond.experiment import load_runs
@@ -22,13 +21,9 @@ def small_twin(name, sensor, seed, without=None):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Few scenes, one epoch, one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Few scenes, two epochs."""
     monkeypatch.setattr(study, "twin", small_twin)
     monkeypatch.setitem(study.SETTINGS, "quick", {"max_epochs": 2, "batch_size": 8})
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

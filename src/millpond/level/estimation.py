@@ -362,12 +362,12 @@ def check_folder(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if nearest.is_dir() and not os.access(nearest, os.W_OK):
-        raise LevelError(f"{nearest}: no permission to write found, a folder for the model expected. Choose another.")
-    if not folder.exists() and nearest.is_dir():
-        return folder
     if not nearest.is_dir():
         raise LevelError(f"{nearest}: a file found, a folder for the model expected. Choose another.")
+    if not os.access(nearest, os.W_OK):
+        raise LevelError(f"{nearest}: no permission to write found, a folder for the model expected. Choose another.")
+    if not folder.exists():
+        return folder
     own = [path for name in (_weights("*"), _JSON, _WATER) for path in folder.glob(name + "*")]  # unfinished ones too
     if others := [path.name for path in folder.iterdir() if path not in own]:
         raise LevelError(
