@@ -1,5 +1,6 @@
 """What the tests of several rooms need."""
 
+import os
 import threading
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,14 @@ import torch
 def one_thread():
     """Networks as small as the tests' are faster so, and the number of threads decides the order of sums."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def without_waiting_for_the_disk():
+    """Thousands of small files are written; what a loss of power would leave of them is not tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 @pytest.fixture

@@ -35,6 +35,12 @@ plots.use_style()
 ARCHIVE = results_dir() / "normalization" / "full"
 REFERENCE, WORST = EXTREMES
 COLORS = dict(zip(EXTREMES, ("#0072B2", "#D55E00"), strict=True))
+METRICS = {
+    "valid_extent_iou": "extent, IoU",
+    "valid_extent_mcc": "extent, MCC",
+    "valid_boundary_iou": "boundary, IoU",
+    "valid_boundary_mcc": "boundary, MCC",
+}
 
 
 def at_the_end(runs: pd.DataFrame) -> pd.DataFrame:
@@ -106,20 +112,17 @@ for belt in BELTS:
 # ## For longer
 #
 # Do the study's extremes end up alike? {numref}`fig-elsewhere-longer` gives them {glue:text}`elsewhere_longer` epochs instead of {glue:text}`elsewhere_epochs`. The step of the optimizer rises and falls once over all epochs, so this is another schedule and no continuation.
-#
-# A second look asks what {term}`batch normalization` has to do with it, which follows each convolution of the encoder, the descending part. The study does not describe its network. {numref}`tab-elsewhere-networks` has the extremes in one encoder (VGG-11) without batch normalization and with it; the ascending part has it in both.
 
 # %% tags=["hide-input", "remove-output"]
 archived = load_paired_runs(ARCHIVE / "fields")
 last = at_the_end(archived[archived["normalization"].isin(EXTREMES)])
 longer = load_paired_runs(ARCHIVE / "fields_longer")
-encoders = at_the_end(load_paired_runs(ARCHIVE / "fields_encoders"))
 at_longer = at_the_end(longer)
 short = last[last["seed"].isin(at_longer["seed"])]
 N_EPOCHS, LONGER_EPOCHS = (int(runs["epoch"].max()) for runs in (archived, longer))
 
 fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.7), sharex=True)
-shown = {"valid_loss": "validation loss", "valid_extent_mcc": "extent, MCC", "valid_boundary_mcc": "boundary, MCC"}
+shown = {"valid_loss": "validation loss"} | {name: METRICS[name] for name in ("valid_extent_mcc", "valid_boundary_mcc")}
 for ax, (metric, title) in zip(axes, shown.items(), strict=True):
     for name in EXTREMES:
         part = longer[longer["normalization"] == name].pivot(index="epoch", columns="seed", values=metric)
@@ -130,30 +133,26 @@ axes[0].legend()
 glue("fig-elsewhere-longer", fig)
 plt.close(fig)
 
-settings = {
-    f"{N_EPOCHS} epochs, ResNet-18": short,
-    f"{LONGER_EPOCHS} epochs, ResNet-18": at_longer,
-    f"{N_EPOCHS} epochs, VGG-11 without": encoders[encoders["encoder"] == "vgg11"],
-    f"{N_EPOCHS} epochs, VGG-11 with": encoders[encoders["encoder"] == "vgg11_bn"],
-}
+after = {N_EPOCHS: short, LONGER_EPOCHS: at_longer}
 rows = []
-for told, frame in settings.items():
-    row = {"network": told, "seeds": f"{frame['seed'].nunique()}"}
-    for metric, name in (("valid_extent_mcc", "extent, MCC"), ("valid_boundary_mcc", "boundary, MCC")):
-        by_name = frame.groupby("normalization")[metric].mean()
-        row[name] = f"{by_name[REFERENCE]:.3f} and {by_name[WORST]:.3f}"
-        row[f"{name}: lead of p1-p99"] = interval(lead(frame, metric))
-    rows.append(row)
-glue("tab-elsewhere-networks", plots.table(pd.DataFrame(rows)))
+for metric, told in METRICS.items():
+    row = {"score": told}
+    for n_epochs, frame in after.items():
+        means = frame.groupby("normalization")[metric].mean()
+        row[f"after {n_epochs} epochs"] = f"{means[REFERENCE]:.3f} and {means[WORST]:.3f}"
+    for n_epochs, frame in after.items():
+        row[f"lead of p1-p99 after {n_epochs}"] = interval(lead(frame, metric))
+    rows.append(row | {"shrinks by": interval(lead(short, metric) - lead(at_longer, metric))})
+glue("tab-elsewhere-longer", plots.table(pd.DataFrame(rows)))
 
 rows = []
-for told in list(settings)[:2]:
+for n_epochs, frame in after.items():
     for name in EXTREMES:
-        part = settings[told][settings[told]["normalization"] == name]
+        part = frame[frame["normalization"] == name]
         rows.append(
             {
                 "normalization": name,
-                "network": told,
+                "epochs": f"{n_epochs}",
                 "over-segmentation": plots.mean_and_range(part["oversegmentation"], "{:.2f}"),
                 "under-segmentation": plots.mean_and_range(part["undersegmentation"], "{:.2f}"),
                 "F1 of parcels": plots.mean_and_range(part["f1"], "{:.2f}"),
@@ -163,7 +162,6 @@ for told in list(settings)[:2]:
 glue("tab-elsewhere-parcels", plots.table(pd.DataFrame(rows)))
 
 closing = lead(short) - lead(at_longer)
-without, with_ = (lead(encoders[encoders["encoder"] == name]) for name in ("vgg11", "vgg11_bn"))
 
 # %% tags=["remove-cell", "nbval-check-output"]
 glue("elsewhere_epochs", f"{N_EPOCHS}", display=False)
@@ -172,25 +170,25 @@ glue("elsewhere_lead", interval(lead(short)), display=False)
 glue("elsewhere_lead_longer", interval(lead(at_longer)), display=False)
 glue("elsewhere_closing", interval(closing), display=False)
 glue("elsewhere_closing_verdict", verdict(closing), display=False)
-glue("elsewhere_batch_norm", interval(without - with_), display=False)
-print(f"{closing.mean():+.3f} {(without - with_).mean():+.3f}")
+glue("elsewhere_longer_seeds", f"{at_longer['seed'].nunique()}", display=False)
+print(f"{lead(short).mean():+.3f} {lead(at_longer).mean():+.3f}")
 
 # %% [markdown]
 # ```{glue:figure} fig-elsewhere-longer
 # :name: fig-elsewhere-longer
 # :alt: Validation loss and two scores over many epochs for p1-p99 and min-max.
 #
-# Simulated fields, archived: the study's best and worst for longer, mean and range of the seeds.
+# Simulated fields, archived: the study's best and worst for longer, mean and range of {glue:text}`elsewhere_longer_seeds` seeds.
 # ```
 #
-# ````{table} Simulated fields, archived: p1-p99 and min-max (means of the seeds), and the lead of p1-p99 within seeds with its 95 % interval, after few and many epochs, and in an encoder without batch normalization and with it.
-# :name: tab-elsewhere-networks
-# ```{glue:md} tab-elsewhere-networks
+# ````{table} Simulated fields, archived: p1-p99 and min-max (means of the seeds), and by how much p1-p99 is ahead within seeds with its 95 % interval, after few epochs and after many. A gap that closes shrinks.
+# :name: tab-elsewhere-longer
+# ```{glue:md} tab-elsewhere-longer
 # :format: myst
 # ```
 # ````
 #
-# After {glue:text}`elsewhere_epochs` epochs p1-p99 is ahead of min-max by {glue:text}`elsewhere_lead` in the {term}`MCC` of the extent, after {glue:text}`elsewhere_longer` by {glue:text}`elsewhere_lead_longer`. The lead shrinks by {glue:text}`elsewhere_closing`: that the gap closes is {glue:text}`elsewhere_closing_verdict`. Without batch normalization in the encoder the lead is larger by {glue:text}`elsewhere_batch_norm` than with it.
+# After {glue:text}`elsewhere_epochs` epochs p1-p99 is ahead of min-max by {glue:text}`elsewhere_lead` in the {term}`MCC` of the extent, after {glue:text}`elsewhere_longer` by {glue:text}`elsewhere_lead_longer`. The lead shrinks by {glue:text}`elsewhere_closing` ({numref}`tab-elsewhere-longer`): that the gap closes is {glue:text}`elsewhere_closing_verdict`.
 #
 # {numref}`tab-elsewhere-parcels` has what a user wants, parcels.
 #

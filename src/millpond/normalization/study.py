@@ -44,7 +44,6 @@ FIELDS = {
 EXTREMES = ("p1-p99", "min-max")
 """The study's best and worst."""
 
-
 LARGEST_DN = (10_000, 20_000, 65_535)
 """Largest digital numbers that min-max is to see: a few pixels decide on it, and how bright they are was built in."""
 
@@ -55,9 +54,6 @@ LONGER_EPOCHS = 20
 
 MARGIN_MCC = 0.02
 """Differences of Matthews correlation below this count as none; chosen before any two networks could be compared."""
-
-ENCODERS = ("vgg11", "vgg11_bn")
-"""Without batch normalization and with; nobody knows whether the study's network has any."""
 
 EVERY_MECHANISM_BUT_PASSES = "+".join(name for name in MECHANISMS if name != "passes")
 EVERY_MECHANISM = "+".join(MECHANISMS)
@@ -98,7 +94,6 @@ def grids_of(profile: str) -> dict[str, tuple]:
     europe = EUROPES[profile]
     settings = FIELDS[profile]
     extremes = [{"normalization": name, "epochs": LONGER_EPOCHS} for name in EXTREMES]
-    encoders = [{"normalization": name, "encoder": encoder} for encoder in ENCODERS for name in EXTREMES]
     sensitivity = [*(name for name in MECHANISMS if name != "passes"), EVERY_MECHANISM_BUT_PASSES, EVERY_MECHANISM]
     transfers = [
         {"normalization": name, "trained": trained, "fitted": fitted}
@@ -173,12 +168,6 @@ def grids_of(profile: str) -> dict[str, tuple]:
             [settings | {"normalization": name, "stretch": stretch} for name, stretch in STRETCHED.items()],
             3,
             "The extremes, each at the scale of the other",
-        ),
-        "fields_encoders": (
-            score_fields,
-            [settings | case for case in encoders],
-            3,
-            "The extremes in networks whose encoder has batch normalization, and has not",
         ),
     }
 
