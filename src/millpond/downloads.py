@@ -23,6 +23,7 @@ import requests
 from tqdm.auto import tqdm
 
 from millpond.errors import MillpondError
+from millpond.files import make_folder
 
 _TIMEOUT_S = 30
 _CHUNK_BYTES = 1 << 16
@@ -139,10 +140,7 @@ def unpack(archive: str | Path, target: str | Path) -> Path:
         raise DatasetError(f"{archive} is not a file. Name the archive to unpack.")
     if os.path.lexists(target):
         raise DatasetError(f"{target} is there already. Remove it, or unpack {archive.name} into another folder.")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DatasetError(f"{target.parent} cannot be made ({error.strerror}). Name another folder.") from error
+    make_folder(target.parent, DatasetError)
     # A sibling is on the same disk as the target, so that the final rename is one step.
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacking-") as scratch:

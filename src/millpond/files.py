@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Files appear whole or not at all; folders are made."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -26,6 +26,21 @@ def check_target(path: str | Path, error: type[MillpondError], inputs: Iterable[
         raise error(f"{path}: no folder {path.parent} found, an existing one expected. Make it, or check the path.")
     if path.exists() and not path.is_file():
         raise error(f"{path}: a folder or device found, a file to write expected. Choose another name.")
+
+
+def make_folder(path: str | Path, error: type[MillpondError]) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Parameters
+    ----------
+    path : path
+    error : exception type
+        Raised if the file system refuses.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as refusal:
+        raise error(f"{path}: not made ({refusal.strerror}), a folder expected. Choose another.") from None
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from millpond.errors import MillpondError
-from millpond.files import write_text
+from millpond.files import make_folder, write_text
 
 LAST_COLUMNS = ("seconds", "environment", "error")
 
@@ -124,10 +124,7 @@ class Store:
         self._manifest = {**grid, **self._manifest, **grid}  # the grid first in the file, and as planned now
         self._seen = self._stamp()
         self._started = time.perf_counter() - self._manifest["totals"]["wall_seconds"]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ExperimentError(f"{folder}: {error.strerror}; a folder for the runs expected.") from None
+        make_folder(folder, ExperimentError)
         self._write_manifest()
 
     def __contains__(self, run: str) -> bool:

@@ -110,16 +110,13 @@ def report(
     coverage: Coverage = 0.9,
 ) -> None:
     """As `predict`, with a picture of the series and of area against level."""
-    from millpond.files import replacing, write_text
+    from millpond.files import make_folder, replacing, write_text
     from millpond.level.errors import LevelError
     from millpond.level.figures import level_figure
 
     _check_file(out / _TABLE)
     table, fitted = _estimates(scenes, model, area, None if no_mask else max_cloud, coverage)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LevelError(f"{out}: {error.strerror}; a folder expected. Choose another.") from None
+    make_folder(out, LevelError)
     write_text(out / _TABLE, table.to_csv(float_format="%.4f"), LevelError)
     with replacing(out / "estimates.png", LevelError) as unfinished:
         level_figure(table, fitted.training).savefig(unfinished, format="png", dpi=150)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from millpond.files import replacing, write_text
+from millpond.files import make_folder, replacing, write_text
 from millpond.level.errors import LevelError
 from millpond.level.gauges import read_gauge
 from millpond.level.web import first_line, get_json, get_text, period_of, require
@@ -92,12 +92,7 @@ def download_levels(
                 f"{agency} {station}: no daily level from {first:%Y-%m-%d} to {last:%Y-%m-%d} found, at least one "
                 f"expected. Check station and period; {_WHERE[agency].format(station=station)} tells what there is."
             )
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LevelError(
-                f"{path.parent}: not made ({error.strerror}), a folder expected. Choose another."
-            ) from None
+        make_folder(path.parent, LevelError)
         with replacing(path, LevelError) as unfinished:
             write_text(unfinished, text, LevelError)
             with warnings.catch_warnings(action="ignore"):

@@ -24,7 +24,7 @@ from shapely import make_valid, union_all
 from shapely.geometry import shape
 from tqdm import tqdm
 
-from millpond.files import replacing
+from millpond.files import make_folder, replacing
 from millpond.level.errors import LevelError
 from millpond.level.grid import MARGIN_M
 from millpond.level.web import TIMEOUT_S, first_line, get_json, period_of, require
@@ -157,10 +157,7 @@ def download_scenes(
     days, cloudy = _days(items, grid, first, last, max_cloud)
     if sensor == "sentinel1_rtc":
         days, orbit = _of_one_orbit(days, grid, orbit if earlier is None else earlier)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LevelError(f"{target}: not made ({error.strerror}), a folder expected. Choose another.") from None
+    make_folder(target, LevelError)
     paths = {day: target / f"{product.prefix}_{day:%Y%m%d}.tif" for day in days}
     kept = tuple(path for path in paths.values() if path.exists())
     written, failed, in_a_row = [], [], 0

@@ -1,0 +1,85 @@
+"""Files appear whole or not at all."""
+
+import os
+
+import pytest
+
+from millpond.errors import MillpondError
+from millpond.files import make_folder, replacing, write_text
+
+
+class PondError(MillpondError):
+    """Of a room of its own."""
+
+
+def test_a_file_takes_the_place_of_the_old_one_when_the_block_ends(tmp_path):
+    path = tmp_path / "levels.csv"
+    path.write_text("old")
+    with replacing(path, PondError) as unfinished:
+        unfinished.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "levels.csv"
+    path.write_text("old")
+
+    def stop_half_way():
+        with replacing(path, PondError) as unfinished:
+            unfinished.write_text("ne")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        stop_half_way()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_is_no_obstacle(tmp_path):
+    (tmp_path / "levels.csv.part").write_text("half a li")
+    with replacing(tmp_path / "levels.csv", PondError) as unfinished:
+        assert not unfinished.exists()
+        unfinished.write_text("whole")
+    assert (tmp_path / "levels.csv").read_text() == "whole"
+
+
+def test_a_text_has_the_same_bytes_everywhere(tmp_path):
+    write_text(tmp_path / "names.csv", "Itoiz\nEzcároz\n", PondError)
+    assert (tmp_path / "names.csv").read_bytes() == "Itoiz\nEzcároz\n".encode()
+
+
+def test_a_full_disk_is_told_in_the_words_of_the_room(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    message = r"levels\.csv: not written \(No space left on device\), a writable folder with free space expected"
+    with pytest.raises(PondError, match=message):
+        write_text(tmp_path / "levels.csv", "level_m\n", PondError)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("scene.tif", "scene.tif: an input or another output found, a file of its own expected. Choose another name"),
+        ("away/out.csv", "no folder .*away found, an existing one expected. Make it, or check the path"),
+        ("folder", "folder: a folder or device found, a file to write expected. Choose another name"),
+    ],
+)
+def test_targets_that_cannot_be(tmp_path, name, message):
+    (tmp_path / "scene.tif").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(PondError, match=message):
+        write_text(tmp_path / name, "", PondError, inputs=[tmp_path / "folder" / ".." / "scene.tif"])
+
+
+def test_a_folder_is_made_with_those_above_it_or_refused(tmp_path):
+    for _ in range(2):
+        make_folder(tmp_path / "pond" / "2021", PondError)
+    assert (tmp_path / "pond" / "2021").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(PondError, match=r"file/pond: not made \(Not a directory\), a folder expected\. Choose another"):
+        make_folder(tmp_path / "file" / "pond", PondError)
