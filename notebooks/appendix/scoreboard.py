@@ -88,10 +88,15 @@ normalization += [
     row(claim["claim"], claim["asked how"], claim["simulated fields"], claim["verdict"], MATTER)
     for claim in table_of(MATTER, "tab-matter-claims")
 ]
+ELSEWHERE = "normalization/05_longer_brighter_elsewhere"
+normalization += [
+    row(claim["claim"], claim["asked how"], claim["simulated fields"], claim["verdict"], ELSEWHERE)
+    for claim in table_of(ELSEWHERE, "tab-elsewhere-claims")
+]
 glue("tab-score-normalization", plots.table(pd.DataFrame(normalization).rename(columns={"published": "asked how"})))
 
 # %% [markdown]
-# ````{table} Claims of the normalization study, judged there by eye or by one training, asked of a simulated Europe, of simulated fields, and of real land cover.
+# ````{table} Claims of the normalization study, judged there by eye or by one training, or left open, asked of a simulated Europe, of simulated fields, and of real land cover.
 # :name: tab-score-normalization
 # ```{glue:md} tab-score-normalization
 # :format: myst

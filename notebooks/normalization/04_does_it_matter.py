@@ -612,7 +612,7 @@ print(top, mcc[eight].mean().idxmin(), {claim: said for claim, _, _, said in cla
 # - The study's network, loss, learning rate and number of images are unknown. Ours were chosen once and not tuned for any normalization; each might have a rate of its own that suits it better.
 # - A seed changes fields, first weights and order of the samples together. Few seeds give wide intervals.
 # - The German scene is a lossy copy of one February day.
-# - Whether more epochs close a gap, how much min-max owes to its brightest pixel, and what factors of another latitude do, is for a chapter that is to come.
+# - Whether more epochs close the gap, how much min-max owes to its brightest pixel, and what factors of another latitude do, is for [the next chapter](05_longer_brighter_elsewhere.ipynb).
 #
 # ## Exercises
 #

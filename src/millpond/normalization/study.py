@@ -142,7 +142,7 @@ def grids_of(profile: str) -> dict[str, tuple]:
         "land_cover": (
             score_land_cover,
             [{"normalization": name} for name in INPUTS],
-            3,
+            2,
             "Real land cover under each normalization, blocks of the scene held out",
         ),
         "fields_longer": (
