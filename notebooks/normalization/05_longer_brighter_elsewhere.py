@@ -84,15 +84,16 @@ south, north = (fields(0, TRAIN, 24, size, belt) for belt in BELTS)
 held_out = fields(0, VALID, 12, size, "north")
 n_survey = 60
 histograms = {belt: year_histogram(0, size, belt, n_survey) for belt in BELTS}
-normalizations = {belt: fit_normalization("p1-p99", histograms[belt]) for belt in BELTS}
-network = FieldSegmenter(normalizations["south"], max_epochs=2, batch_size=2).fit(*south)
+of_belt = {belt: fit_normalization("p1-p99", h) for belt, h in histograms.items()}
+network = FieldSegmenter(of_belt["south"], max_epochs=2, batch_size=2)
+network.fit(*south)
 networks = {
     "as it is": network,
-    "factors of the north": network.renormalized(normalizations["north"]),
+    "factors of the north": network.renormalized(of_belt["north"]),
     "batch statistics of the north": network.adapted(north[0]),
 }
-scores = pd.DataFrame({how: moved.evaluate(*held_out) for how, moved in networks.items()}).T
-scores[["extent_iou", "extent_mcc"]].round(2)
+scores = {how: moved.evaluate(*held_out) for how, moved in networks.items()}
+pd.DataFrame(scores).T[["extent_iou", "extent_mcc"]].round(2)
 
 # %% tags=["hide-input", "remove-output"]
 fig, ax = plt.subplots(figsize=(6.5, 2.4))
