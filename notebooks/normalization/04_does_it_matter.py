@@ -472,7 +472,7 @@ glue("matter_maps_shown", "; ".join(shown), display=False)
 # Corners of 3 by 2.7 km of real scenes, those that the data root has ({glue:text}`matter_maps_shown`), in false colour (B08, B04, B03). Yellow: what one network, trained on simulated fields with p1-p99, outlines on them. Left with the factors that it was trained with, right with factors of the scene. Upper Austria is L2A: another product than the network knows.
 # ```
 #
-# ````{table} Real scenes, archived: parcels that a network trained on simulated fields finds on the whole of each, and the shares of all pixels and of the water (NDWI above 0) that lie in them.
+# ````{table} Real scenes, archived: parcels that a network trained on simulated fields finds (Virginia: on 384 by 384 pixels of the scene; Upper Austria: on the whole image), and the shares of all pixels and of the water (NDWI above 0) that lie in them.
 # :name: tab-matter-maps
 # ```{glue:md} tab-matter-maps
 # :format: myst
