@@ -356,6 +356,17 @@ def test_the_command_counts_and_prints_a_table(two_places, tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_the_command_tells_what_it_skipped_and_why(two_places, tmp_path, capsys):
+    old = {"PROCESSING_BASELINE": "02.04"}
+    for east, name in enumerate(("cloud_20190101", "cloud_20190201"), start=1):
+        write_patch(two_places, name, [[[1, 1], [1, 1]]] * 2, mask=np.ones((2, 2)), east=east, **old)
+    write_patch(two_places, "undated", [[[1, 1], [1, 1]]] * 2, east=3, **old)
+    out = str(tmp_path / "stats.json")
+    assert main(["normalize", "stats", str(two_places), "--bands", "B02,B03", "--out", out]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if " skipped: " in line]
+    assert told == ["2 skipped: all cloud or snow (cloud_20190101.tif)", "1 skipped: no date (undated.tif)"]
+
+
 def test_an_output_that_is_an_input_is_refused_before_anything_is_counted(two_places, tmp_path, monkeypatch, capsys):
     path = two_places / "south_20190715_mask.tif"
     content = path.read_bytes()
