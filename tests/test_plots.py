@@ -1,4 +1,6 @@
+import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.text import Annotation
@@ -14,6 +16,17 @@ def test_runs_are_told_as_mean_and_range():
 def test_means_are_told_with_their_interval():
     assert plots.mean_and_interval([1, 2, 3], "{:+.2f}") == "+2.00 (-0.48 to +4.48)"  # 4.303 / sqrt(3) either side
     assert plots.mean_and_interval([1.5], "{:.1f}") == "1.5"
+
+
+def test_a_band_reaches_from_the_smallest_run_to_the_largest():
+    _, ax = plt.subplots()
+    plots.mean_and_band(ax, pd.Series([1.0, 4, 6, 5], index=[2, 1, 1, 2]), "o-", color="red", label="a network")
+    (line,), (band,) = ax.lines, ax.collections
+    assert line.get_xydata().tolist() == [[1, 5], [2, 3]]
+    assert {tuple(point) for point in band.get_paths()[0].vertices} == {(1, 4), (1, 6), (2, 1), (2, 5)}
+    assert (line.get_color(), line.get_label()) == ("red", "a network")
+    assert np.allclose(band.get_facecolor(), matplotlib.colors.to_rgba("red", 0.15))
+    plt.close()
 
 
 def test_numbers_stand_to_the_right_in_tables():

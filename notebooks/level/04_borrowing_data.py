@@ -82,9 +82,8 @@ def shown(runs: pd.DataFrame, column: str, form: str = "{:.2f}") -> str:
 sizes = last_rows("training_size")
 fig, ax = plt.subplots(figsize=(6, 3.6))
 for model, color in COLORS.items():
-    part = sizes[sizes["model"] == model].groupby("n_train")["rmse_m"].agg(["mean", "min", "max"])
-    ax.plot(part["mean"], "-o", ms=4, color=color, label=model)
-    ax.fill_between(part.index, part["min"], part["max"], color=color, alpha=0.15, lw=0)
+    part = sizes[sizes["model"] == model].set_index("n_train")["rmse_m"]
+    plots.mean_and_band(ax, part, "-o", ms=4, color=color, label=model)
 ax.set(xscale="log", yscale="log", xlabel="dates that train", ylabel="RMSE on test dates (m)")
 ticks = sorted(sizes["n_train"].unique())
 ax.set_xticks(ticks, [f"{n:.0f}" for n in ticks])

@@ -264,11 +264,8 @@ glue("tab-lstm-cnn-table1", plots.table(pd.DataFrame(rows)))
 
 
 def curves(ax, runs: pd.DataFrame, name: str, column: str, factor: float = 100) -> None:
-    """Mean over the seeds, and a band from the worst to the best."""
-    by_step = runs[runs["network"] == name].groupby("steps")[column]
-    band = by_step.agg(["mean", "min", "max"]) * factor
-    ax.plot(band["mean"], DASHES[name], color=COLORS[name], label=name)
-    ax.fill_between(band.index, band["min"], band["max"], color=COLORS[name], alpha=0.2, lw=0)
+    by_step = runs[runs["network"] == name].set_index("steps")[column]
+    plots.mean_and_band(ax, by_step * factor, DASHES[name], color=COLORS[name], label=name)
 
 
 fig, axes = plt.subplots(2, 2, figsize=(7.5, 5.6), sharex=True)

@@ -167,11 +167,11 @@ for row, split in zip(axes, SPLITS, strict=True):
     for ax, column, title in zip(row, ("train_acc", "valid_acc"), ("training", "validation"), strict=True):
         for (network, equal), (color, dash) in styles.items():
             part = runs[(runs["network"] == network) & (runs["equal"] == equal) & (runs["split"] == split)]
-            band = part.groupby("epoch")[column].agg(["mean", "min", "max"]) * 100
-            ax.plot(band["mean"], dash, color=color, label=NAMES[network, equal])
-            ax.fill_between(band.index, band["min"], band["max"], color=color, alpha=0.2, lw=0)
+            plots.mean_and_band(
+                ax, part.set_index("epoch")[column] * 100, dash, color=color, label=NAMES[network, equal]
+            )
             printed = "training_accuracy_percent" if column == "train_acc" else "validation_accuracy_percent"
-            ax.plot(band.index[-1], table2.loc[NAMES[network, equal], printed], "x", color=color, clip_on=False)
+            ax.plot(part["epoch"].max(), table2.loc[NAMES[network, equal], printed], "x", color=color, clip_on=False)
         ax.set_title(f"{title}, {split}")
     row[0].set_ylabel("accuracy (%)")
 for ax in axes[1]:

@@ -53,7 +53,7 @@ from millpond.normalization.fields import (
     year_histogram,
 )
 from millpond.normalization.real_labels import LAND_COVER
-from millpond.normalization.study import EXTREMES, MARGIN_MCC, STRETCHED
+from millpond.normalization.study import EXTREMES, MARGIN_MCC, STRETCHED, at_the_end, by_seed
 from millpond.normalization.targets import parcel_targets
 
 plots.use_style()
@@ -79,15 +79,6 @@ METRICS = {
     "boundary_acc": "boundary, accuracy",
     "boundary_mcc": "boundary, MCC",
 }
-
-
-def at_the_end(runs: pd.DataFrame) -> pd.DataFrame:
-    return runs[runs["epoch"] == runs["epoch"].max()]
-
-
-def by_seed(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """A row a seed, a column a normalization."""
-    return frame.pivot(index="seed", columns="normalization", values=metric)
 
 
 def interval(differences, test_to_train: float = 0.0) -> str:
@@ -171,9 +162,8 @@ groups = ((*LINEAR, *RIVALS), OTHERS)
 for column, names in zip(axes.T, groups, strict=True):
     for ax, loss in zip(column, ("train_loss", "valid_loss"), strict=True):
         for name in names:
-            part = archived[archived["normalization"] == name].pivot(index="epoch", columns="seed", values=loss)
-            ax.plot(part.index, part.mean(axis=1), "o-", ms=3, color=COLORS[name], label=SHORT[name])
-            ax.fill_between(part.index, part.min(axis=1), part.max(axis=1), color=COLORS[name], alpha=0.12, lw=0)
+            part = archived[archived["normalization"] == name].set_index("epoch")[loss]
+            plots.mean_and_band(ax, part, "o-", ms=3, color=COLORS[name], label=SHORT[name])
 axes[0, 0].set(ylabel="training loss", title="linear, and our two rivals")
 axes[0, 1].set(title="not linear")
 axes[1, 0].set(ylabel="validation loss")
@@ -430,7 +420,7 @@ print(f"{largest:.3f}", cover["seed"].nunique(), list(cover_means.index), told_a
 #
 # ## Real scenes
 #
-# What does a network that saw simulated fields alone take for fields on real ones? For {numref}`fig-matter-maps` there is no truth to score it with. One thing can be checked without: water is no field ({numref}`tab-matter-maps`).
+# What does a network that saw simulated fields alone take for fields on real ones? For {numref}`fig-matter-maps` there is no truth to score it with. One thing can be checked without: water is no field ({numref}`tab-matter-maps`). Of Virginia it is a window of {glue:text}`matter_virginia` pixels, of Upper Austria the whole image.
 
 # %% tags=["hide-input", "remove-output"]
 maps = load_runs(ARCHIVE / "real_maps")
@@ -463,6 +453,7 @@ glue("fig-matter-maps", fig)
 plt.close(fig)
 glue("tab-matter-maps", plots.table(pd.DataFrame(rows)))
 glue("matter_maps_shown", "; ".join(shown), display=False)
+glue("matter_virginia", "{} x {}".format(*shown["Virginia"].shape[1:]), display=False)
 
 # %% [markdown]
 # ```{glue:figure} fig-matter-maps
@@ -472,7 +463,7 @@ glue("matter_maps_shown", "; ".join(shown), display=False)
 # Corners of 3 by 2.7 km of real scenes, those that the data root has ({glue:text}`matter_maps_shown`), in false colour (B08, B04, B03). Yellow: what one network, trained on simulated fields with p1-p99, outlines on them. Left with the factors that it was trained with, right with factors of the scene. Upper Austria is L2A: another product than the network knows.
 # ```
 #
-# ````{table} Real scenes, archived: parcels that a network trained on simulated fields finds (Virginia: on 384 by 384 pixels of the scene; Upper Austria: on the whole image), and the shares of all pixels and of the water (NDWI above 0) that lie in them.
+# ````{table} Real scenes, archived: parcels that a network trained on simulated fields finds on each, and the shares of all pixels and of the water (NDWI above 0) that lie in them.
 # :name: tab-matter-maps
 # ```{glue:md} tab-matter-maps
 # :format: myst

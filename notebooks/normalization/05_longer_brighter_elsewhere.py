@@ -40,30 +40,22 @@ from millpond.normalization.fields import (
     fields,
     year_histogram,
 )
-from millpond.normalization.study import EXTREMES, MARGIN_MCC
+from millpond.normalization.study import EXTREMES, MARGIN_MCC, at_the_end, by_seed
 
 plots.use_style()
 ARCHIVE = results_dir() / "normalization" / "full"
 REFERENCE, WORST = EXTREMES
 COLORS = dict(zip(EXTREMES, ("#0072B2", "#D55E00"), strict=True))
+MCC = "valid_extent_mcc"
 METRICS = {
     "valid_extent_iou": "extent, IoU",
-    "valid_extent_mcc": "extent, MCC",
+    MCC: "extent, MCC",
     "valid_boundary_iou": "boundary, IoU",
     "valid_boundary_mcc": "boundary, MCC",
 }
 
 
-def at_the_end(runs: pd.DataFrame) -> pd.DataFrame:
-    return runs[runs["epoch"] == runs["epoch"].max()]
-
-
-def by_seed(frame: pd.DataFrame, metric: str = "valid_extent_mcc") -> pd.DataFrame:
-    """A row a seed, a column a normalization."""
-    return frame.pivot(index="seed", columns="normalization", values=metric)
-
-
-def lead(frame: pd.DataFrame, metric: str = "valid_extent_mcc") -> pd.Series:
+def lead(frame: pd.DataFrame, metric: str = MCC) -> pd.Series:
     """p1-p99 less min-max, by seed."""
     scores = by_seed(frame, metric)
     return scores[REFERENCE] - scores[WORST]
@@ -123,7 +115,7 @@ for belt in BELTS:
 # Simulated surveys of all land and the whole year, live: share of the pixels that are darker, in two belts. Dotted: the 1st and 99th percentile, which are the factors of p1-p99.
 # ```
 #
-# {numref}`fig-elsewhere-surveys` shows factors of the red band, in which the study sees latitude most. They are from a small survey of {glue:text}`elsewhere_survey` patches; the archive takes {glue:text}`elsewhere_factors` larger ones for each belt and seed. Don't read an order from the scores above: this network has seen too little, and the archive's order is another.
+# {numref}`fig-elsewhere-surveys` shows factors of the red band, in which the study sees latitude most. They are from a small survey of {glue:text}`elsewhere_survey` patches; the archive takes {glue:text}`elsewhere_factors` larger ones for each belt and seed. Don't read an order from the scores above: this network has seen too little.
 #
 # ## For longer
 #
@@ -137,15 +129,17 @@ at_longer = at_the_end(longer)
 short = last[last["seed"].isin(at_longer["seed"])]
 N_EPOCHS, LONGER_EPOCHS = (int(runs["epoch"].max()) for runs in (archived, longer))
 
-fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.7), sharex=True)
-shown = {"valid_loss": "validation loss"} | {name: METRICS[name] for name in ("valid_extent_mcc", "valid_boundary_mcc")}
-for ax, (metric, title) in zip(axes, shown.items(), strict=True):
+fig, axes = plt.subplots(2, 2, figsize=(7.5, 4.6), sharex=True)
+shown = {"train_loss": "training loss", "valid_loss": "validation loss"}
+shown |= {metric: METRICS[metric] for metric in (MCC, "valid_boundary_mcc")}
+for ax, (metric, title) in zip(axes.flat, shown.items(), strict=True):
     for name in EXTREMES:
-        part = longer[longer["normalization"] == name].pivot(index="epoch", columns="seed", values=metric)
-        ax.plot(part.index, part.mean(axis=1), color=COLORS[name], label=name)
-        ax.fill_between(part.index, part.min(axis=1), part.max(axis=1), color=COLORS[name], alpha=0.15, lw=0)
-    ax.set(title=title, xlabel="epoch")
-axes[0].legend()
+        part = longer[longer["normalization"] == name].set_index("epoch")[metric]
+        plots.mean_and_band(ax, part, color=COLORS[name], label=name)
+    ax.set(title=title)
+for ax in axes[1]:
+    ax.set(xlabel="epoch", xticks=range(0, LONGER_EPOCHS + 1, 5))
+axes[0, 0].legend()
 glue("fig-elsewhere-longer", fig)
 plt.close(fig)
 
@@ -177,8 +171,8 @@ for n_epochs, frame in after.items():
         )
 glue("tab-elsewhere-parcels", plots.table(pd.DataFrame(rows)))
 
-training = by_seed(at_longer).mean(axis=1) - by_seed(short).mean(axis=1)
-of_eight = by_seed(at_the_end(archived))[list(NORMALIZATIONS)]
+training = by_seed(at_longer, MCC).mean(axis=1) - by_seed(short, MCC).mean(axis=1)
+of_eight = by_seed(at_the_end(archived), MCC)[list(NORMALIZATIONS)]
 ranked = of_eight.mean().sort_values()
 spread = of_eight.loc[training.index, ranked.index[-1]] - of_eight.loc[training.index, ranked.index[0]]
 
@@ -199,7 +193,7 @@ print(f"{lead(short).mean():+.3f} {lead(at_longer).mean():+.3f}")
 # %% [markdown]
 # ```{glue:figure} fig-elsewhere-longer
 # :name: fig-elsewhere-longer
-# :alt: Validation loss and two scores over many epochs for p1-p99 and min-max. Both jump until late, and end close together.
+# :alt: Four panels over many epochs for p1-p99 and min-max. Training loss falls evenly; validation loss and two scores jump until late, and end close together.
 #
 # Simulated fields, archived: the study's best and worst for longer, mean and range of {glue:text}`elsewhere_longer_seeds` seeds.
 # ```
@@ -211,7 +205,7 @@ print(f"{lead(short).mean():+.3f} {lead(at_longer).mean():+.3f}")
 # ```
 # ````
 #
-# At a high learning rate scores on images that a network hasn't seen jump from epoch to epoch; they settle when it falls. So only the ends of schedules can be compared. p1-p99 less min-max is {glue:text}`elsewhere_lead` after {glue:text}`elsewhere_epochs` epochs and {glue:text}`elsewhere_lead_longer` after {glue:text}`elsewhere_longer` (MCC of the extent, {numref}`tab-elsewhere-longer`). That p1-p99 is ahead in the end is {glue:text}`elsewhere_order_verdict`.
+# At a high learning rate scores on images that a network hasn't seen jump from epoch to epoch, while the training loss falls evenly; they settle when the rate comes down. So only the ends of schedules can be compared. p1-p99 less min-max is {glue:text}`elsewhere_lead` after {glue:text}`elsewhere_epochs` epochs and {glue:text}`elsewhere_lead_longer` after {glue:text}`elsewhere_longer` (MCC of the extent, {numref}`tab-elsewhere-longer`). That p1-p99 is ahead in the end is {glue:text}`elsewhere_order_verdict`.
 #
 # The longer schedule adds {glue:text}`elsewhere_training` to the mean of the two. For comparison, the highest and the lowest of the eight, chosen after looking, differ by {glue:text}`elsewhere_spread` after {glue:text}`elsewhere_epochs` epochs in the same seeds. {numref}`tab-elsewhere-parcels` shows what a user wants, parcels: less over- and under-segmentation is better, and more F1.
 #
@@ -239,13 +233,13 @@ for told, part in parts.items():
         {
             "largest digital number": told,
             "middle 98 % of B02": f"{low:.3f} to {high:.3f}",
-            "extent, MCC": plots.mean_and_range(part["valid_extent_mcc"], "{:.3f}"),
+            "extent, MCC": plots.mean_and_range(part[MCC], "{:.3f}"),
             "extent: p1-p99 less this": interval(lead(both)),
             "boundary: p1-p99 less this": interval(lead(both, "valid_boundary_mcc")),
         }
     )
 glue("tab-elsewhere-largest", plots.table(pd.DataFrame(rows)))
-by_largest = brightest.pivot(index="seed", columns="largest", values="valid_extent_mcc")
+by_largest = brightest.pivot(index="seed", columns="largest", values=MCC)
 darkening = by_largest[by_largest.columns[0]] - by_largest[by_largest.columns[-1]]
 
 # %% tags=["remove-cell", "nbval-check-output"]

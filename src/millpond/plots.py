@@ -55,6 +55,24 @@ def histogram_line(ax, values: np.ndarray, counts: np.ndarray, bins: np.ndarray,
     ax.stairs(heights / counts.sum() / np.diff(edges), edges, **style)
 
 
+def mean_and_band(ax, runs: pd.Series, line: str = "-", **style) -> None:
+    """Draw the mean of repeated runs, and a band from the smallest to the largest.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    runs : Series
+        Its index is what stands on the x axis, an epoch for instance; each of its values occurs once a run.
+    line : str
+        As `ax.plot` takes it.
+    **style
+        Of the line; the band has its `color`.
+    """
+    band = runs.groupby(level=0).agg(["mean", "min", "max"])
+    (drawn,) = ax.plot(band["mean"], line, **style)
+    ax.fill_between(band.index, band["min"], band["max"], color=drawn.get_color(), alpha=0.15, lw=0)
+
+
 def show_composite(ax, bands: np.ndarray, title: str = "", every: int = 1) -> None:
     """Show three bands as red, green and blue; values outside 0..1 are clipped as a screen does.
 

@@ -172,6 +172,16 @@ def grids_of(profile: str) -> dict[str, tuple]:
     }
 
 
+def at_the_end(runs: pd.DataFrame) -> pd.DataFrame:
+    """Of trainings with a row an epoch, the rows after the last."""
+    return runs[runs["epoch"] == runs["epoch"].max()]
+
+
+def by_seed(runs: pd.DataFrame, column: str) -> pd.DataFrame:
+    """What a column holds, a row a seed and a column a normalization: pairs to be compared."""
+    return runs.pivot(index="seed", columns="normalization", values=column)
+
+
 def describe_tail(sample: str, seed: int = 0) -> list[dict]:
     """`long_tail` of one sample, a row a band (nothing here is random)."""
     histogram = BandHistogram.from_array(read_sample(sample), offset=0)
