@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import wasserstein_distance
 
 from millpond.normalization import BandHistogram, NormalizationError, distances
-from millpond.normalization.distances import histogram_distances, matrix_regression, position_gaps
+from millpond.normalization.distances import histogram_distances, matrix_regression, position_gaps, season_gaps
 
 pixels = hnp.arrays(np.uint16, st.tuples(st.just(1), st.just(1), st.integers(1, 30)), elements=st.integers(1, 65535))
 
@@ -159,3 +159,15 @@ def test_permutations_are_taken_in_parts_to_the_same_result(monkeypatch):
     monkeypatch.setattr(distances, "_least_squares", solved)
     pd.testing.assert_frame_equal(matrix_regression(*data, n_permutations=99), whole)
     assert widths == [11] + [10] * 8 + [9]
+
+
+def test_months_are_apart_the_shorter_way_round():
+    gaps = season_gaps([1, 4, 7, 12])
+    assert list(gaps.itertuples(index=False, name=None)) == [
+        (1, 4, 3),
+        (1, 7, 6),
+        (1, 12, 1),
+        (4, 7, 3),
+        (4, 12, 4),
+        (7, 12, 5),
+    ]

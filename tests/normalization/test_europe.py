@@ -15,13 +15,15 @@ def rows():
 
 
 def test_every_kind_of_row_is_there(rows):
-    assert set(rows.loc[rows["kind"] == "distance", "by"]) >= {"month", "month in the south"}
-    assert set(rows["kind"]) == {"histogram", "distance", "regression"}
+    wanted = {"month", "month in the south", "cropland in the south"}
+    assert set(rows.loc[rows["kind"] == "distance", "by"]) >= wanted
+    assert set(rows["kind"]) == {"histogram", "distance", "regression", "tail"}
     assert set(rows.loc[rows["kind"] == "histogram", "by"]) == {"all", "landcover", "region", "month", "cropland"}
     assert set(rows.loc[rows["kind"] == "regression", "gap"]) == {
         "latitude",
         "longitude",
         "difference",
+        "months",
     }
 
 
@@ -30,6 +32,22 @@ def test_groupings_count_the_same_pixels(rows):
     assert counted["landcover"] == counted["region"] == counted["month"]
     cropland = rows[(rows["label"] == "cropland") & (rows["by"] == "landcover") & (rows["band"] == "B02")]
     assert counted["cropland"] == cropland["n_pixels"].item()
+
+
+def test_the_south_is_what_lies_below_48_degrees(tmp_path):
+    for i, (latitude, month) in enumerate(((37.0, 3), (47.9, 3), (48.1, 3), (47.9, 6))):
+        patch = simulate_patch(latitude, 12, 30 * month, size=32, rng=np.random.default_rng(i))
+        write_patch(patch, tmp_path, f"{i}_2021{month:02d}01")
+    counted = patch_statistics(tmp_path, by=("landcover:region:month",), region_size_deg=europe.REGION_SIZE_DEG)
+    months = europe._months_in_the_south(counted)
+    assert {month: histogram.n_pixels[0] for month, histogram in months.items()} == {3: 2 * 32 * 32, 6: 32 * 32}
+    assert europe._months_in_the_south(counted, "cropland") == {}  # too few patches to compare
+
+
+def test_regions_lie_where_their_patches_do(rows):
+    of_regions = rows[(rows["by"] == "region") & (rows["kind"] == "histogram") & (rows["band"] == "B02")]
+    named = [region_name(r.latitude_deg, r.longitude_deg, europe.REGION_SIZE_DEG) for r in of_regions.itertuples()]
+    assert named == of_regions["label"].tolist()
 
 
 def test_archived_bins_hold_the_pixels_below_5000(rows):

@@ -1,7 +1,7 @@
 """How far apart histograms are, and whether that goes with latitude, longitude or season."""
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from itertools import combinations, permutations
 
 import numpy as np
@@ -78,6 +78,18 @@ def position_gaps(regions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["a", "b", "latitude", "longitude"])
 
 
+def season_gaps(months: Iterable[int]) -> pd.DataFrame:
+    """How far apart months of the year lie, the shorter way round.
+
+    Returns
+    -------
+    DataFrame
+        `a`, `b`, `months` (0 to 6).
+    """
+    rows = [(a, b, min(abs(a - b), 12 - abs(a - b))) for a, b in combinations(months, 2)]
+    return pd.DataFrame(rows, columns=["a", "b", "months"])
+
+
 def matrix_regression(
     distances: pd.DataFrame, gaps: pd.DataFrame, *, n_permutations: int = 9999, random_state=0
 ) -> pd.DataFrame:
@@ -95,7 +107,7 @@ def matrix_regression(
     distances : DataFrame
         As of `histogram_distances`.
     gaps : DataFrame
-        `a`, `b` and one or two columns of gaps, as of `position_gaps`.
+        `a`, `b` and one or two columns of gaps, as of `position_gaps` or `season_gaps`.
     n_permutations : int
         One or more; of memory, only that for the orders grows with it.
     random_state : int, RandomState or None

@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
+from millpond.normalization.assessment import long_tail
 from millpond.normalization.climate import REFERENCE_LATITUDE_DEG
-from millpond.normalization.distances import histogram_distances, matrix_regression, position_gaps
+from millpond.normalization.distances import histogram_distances, matrix_regression, position_gaps, season_gaps
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.exploration import BY, PatchStatistics, patch_statistics, region_name
 from millpond.normalization.histogram import BandHistogram
@@ -38,7 +39,7 @@ SHOWN_DN = 5000
 """Histograms are archived in bins of `BIN_DN` up to here."""
 
 LEAST_PATCHES = 10
-"""With cropland, for a region to be compared."""
+"""With cropland, for a region to be compared, or a month of one land cover."""
 
 CLOUDY_SHARE = 0.5
 LARGEST_CLOUD = 0.3
@@ -99,17 +100,19 @@ def explore(seed: int, *, n_patches: int, size: int, without: str = NOTHING) -> 
     Returns
     -------
     list of dict
-        Rows of three kinds. "histogram": `by` ("all", "landcover", "region", "month", "cropland"), `label`, `band`,
-        `n_pixels`, `patches`, percentiles `p1` to `p99`, `counts` in bins of 50 digital numbers. "distance": `by`
-        ("region", "cropland": between the five regions of the study; "month"; "month in the south": between months in
-        the two southern rows of regions), `a`, `b`, `band`, `wasserstein_dn`. "regression": `by` ("region",
-        "cropland"), `band`, `gap`, `slope`, `low`, `high`, `p`, `r2`. Without a mechanism there are only the latter.
+        Rows of four kinds. "histogram": `by` ("all", "landcover", "region", "month", "cropland"), `label`, `band`,
+        `n_pixels`, `patches`, percentiles `p1` to `p99`, `counts` in bins of 50 digital numbers, and of regions the
+        mean `latitude_deg` and `longitude_deg` of their places. "distance": `by` ("region", "cropland": between the
+        five regions of the study; "month"; "month in the south": between months in the two southern rows of regions;
+        "trees in the south" and so on: the same in one land cover), `a`, `b`, `band`, `wasserstein_dn`. "regression":
+        `by` ("region", "cropland"; "cropland in the south" on gaps in months), `band`, `gap`, `slope`, `low`, `high`,
+        `p`, `r2`. "tail": `long_tail` of all pixels, by `band`. Without a mechanism there are only regressions.
     """
     rng = np.random.default_rng([seed, n_patches, size])
     off = () if without == NOTHING else tuple(without.split("+"))
     with TemporaryDirectory() as folder:
         write_survey(survey(n_patches, size, rng, without=off), Path(folder))
-        statistics = patch_statistics(folder, by=(*BY, "region:month"), region_size_deg=REGION_SIZE_DEG)
+        statistics = patch_statistics(folder, by=(*BY, "landcover:region:month"), region_size_deg=REGION_SIZE_DEG)
     rows = summarize(statistics)
     return rows if without == NOTHING else [row for row in rows if row["kind"] == "regression"]
 
@@ -136,6 +139,8 @@ def summarize(statistics: PatchStatistics) -> list[dict]:
         for label, histogram in histograms.items():
             n = statistics.n_patches if by == "all" else int(patches[by][label])
             about = {"kind": "histogram", "by": by, "label": str(label), "patches": n}
+            if by == "region":
+                about |= statistics.regions.loc[label, ["latitude_deg", "longitude_deg"]].to_dict()
             rows += [about | row for row in _of_bands(histogram)]
     named = {name: region_name(*place, REGION_SIZE_DEG) for name, place in REGIONS.items()}
     for by in ("region", "cropland"):
@@ -148,17 +153,34 @@ def summarize(statistics: PatchStatistics) -> list[dict]:
             rows += _tidy("regression", by, matrix_regression(between, gaps, n_permutations=999))
     rows += _tidy("distance", "month", histogram_distances(groupings["month"]))
     rows += _tidy("distance", "month in the south", histogram_distances(_months_in_the_south(statistics)))
+    for cover in groupings["landcover"]:
+        months = _months_in_the_south(statistics, cover)
+        between = histogram_distances(months)
+        rows += _tidy("distance", f"{cover} in the south", between)
+        if cover == "cropland" and len(months) >= 5:
+            regression = matrix_regression(between, season_gaps(months), n_permutations=999)
+            rows += _tidy("regression", f"{cover} in the south", regression)
+    rows += [{"kind": "tail"} | row for row in long_tail(statistics.histogram()).reset_index().to_dict("records")]
     return rows
 
 
-def _months_in_the_south(statistics: PatchStatistics) -> dict[int, BandHistogram]:
-    """By month, where passes are left all year: else winter would be the south, and summer all of Europe."""
+def _months_in_the_south(statistics: PatchStatistics, cover: str | None = None) -> dict[int, BandHistogram]:
+    """By month, where passes are left all year: else winter would be the south, and summer all of Europe.
+
+    Of one land cover, months with few patches are left out.
+    """
     south, north = EUROPE["latitude_deg"][0], EUROPE["latitude_deg"][0] + 2 * REGION_SIZE_DEG[0]
     latitude_deg = statistics.regions["latitude_deg"]
+    table = statistics.table("landcover:region:month")
+    table = table[latitude_deg[table["region"]].between(south, north, inclusive="left").to_numpy()]
+    if cover:
+        table = table[table["landcover"] == cover]
+        table = table[table.groupby("month")["n_patches"].transform("sum") >= LEAST_PATCHES]
+    histograms = statistics.histograms("landcover:region:month")
     months: dict[int, BandHistogram] = {}
-    for (region, month), histogram in statistics.histograms("region:month").items():
-        if south <= latitude_deg[region] < north:
-            months[month] = months[month] + histogram if month in months else histogram
+    for label in table[["landcover", "region", "month"]].itertuples(index=False, name=None):
+        month = label[-1]
+        months[month] = months[month] + histograms[label] if month in months else histograms[label]
     return dict(sorted(months.items()))
 
 
