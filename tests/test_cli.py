@@ -150,6 +150,7 @@ def test_data_list(run, ponds):
         "b     data root  no    0.0 MB  CC0      Pond b",
         "",
         f"The data root is {ponds}.",
+        "Real outlines of fields (AI4Boundaries): millpond normalize fields download FOLDER",
     ]
 
 

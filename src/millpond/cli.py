@@ -142,6 +142,7 @@ def list_data() -> None:
         ),
     )
     typer.echo(f"\nThe data root is {datasets.data_root()}.")
+    typer.echo("Real outlines of fields (AI4Boundaries): millpond normalize fields download FOLDER")
 
 
 @data_app.command("get")

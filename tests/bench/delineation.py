@@ -126,7 +126,9 @@ def compare_inference(model: FieldSegmenter, side: int, repeats: int) -> None:
         write_scene(scene, side)
         model.save(saved)
         chunk = 1024
-        bare = in_chunks(model, scene, chunk)
+        piece = Path(folder) / "piece.tif"
+        write_scene(piece, min(side, chunk))
+        at_once = in_chunks(model, piece, chunk)
         theirs = statistics.median(seconds(lambda: in_chunks(model, scene, chunk)) for _ in range(repeats))
         for tile, overlap in ((256, 32), (256, 64), (512, 64), (512, 96)):
             settings = {"tile": tile, "overlap": overlap, "progress": False}
@@ -138,16 +140,23 @@ def compare_inference(model: FieldSegmenter, side: int, repeats: int) -> None:
                 f"scene of {side} x {side}, tiles of {tile} + 2 x {overlap}: {theirs / ours:.2f} of the speed of "
                 f"chunks of {chunk} without margins ({share:.2f} by the area read), {ours:.1f} s"
             )
-            if side <= chunk:  # the one chunk is the scene
-                whole = predict_scene(model, scene, **settings)
-                off = np.abs(whole - bare)
-                print(
-                    f"    off what the whole scene at once gives: {off.mean():.1e} on average, {off.max():.1e} at most"
-                )
+            # what the network gives for a piece in one go, and the same piece in tiles
+            off = np.abs(predict_scene(model, piece, **settings) - at_once)
+            print(
+                f"    off that of {at_once.shape[1]} x {at_once.shape[2]} at once: {off.mean():.1e} on average, "
+                f"{off.max():.1e} at most"
+            )
+        quarter = Path(folder) / "quarter.tif"
+        write_scene(quarter, side // 2)
         base = peak_memory_mb(_TILED, str(saved))
         for tile in (256, 512):
-            peak = peak_memory_mb(_TILED, str(saved), str(scene), str(out), str(tile))
-            print(f"peak memory, tiles of {tile}: {peak:.0f} MB, of which {base:.0f} MB before the first tile")
+            of_quarter, peak = (
+                peak_memory_mb(_TILED, str(saved), str(path), str(out), str(tile)) for path in (quarter, scene)
+            )
+            print(
+                f"peak memory, tiles of {tile}: {peak:.0f} MB, of which {base:.0f} MB before the first tile; "
+                f"{peak / of_quarter:.2f} of that for a quarter of the scene (limit 1.1)"
+            )
 
 
 def main() -> None:

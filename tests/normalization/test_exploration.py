@@ -302,6 +302,26 @@ def test_label_rasters_on_another_grid_are_refused(tmp_path):
         patch_statistics(tmp_path, bands=BANDS)
 
 
+def test_label_rasters_of_another_zone_are_refused(tmp_path):
+    path = write_patch(tmp_path, "a_20190101", [[[1, 1]]] * 2)
+    other = write_patch(tmp_path, "b_20190101", [[[1, 1]]], crs="EPSG:32634", bands=("labels",))
+    other.rename(path.with_stem("a_20190101_landcover"))
+    with pytest.raises(RasterError, match=r"landcover\.tif: coordinate reference system EPSG:32634 found, EPSG:32633"):
+        patch_statistics(tmp_path, bands=BANDS)
+
+
+def test_a_patch_in_degrees_lies_where_its_middle_does_and_does_not_mix_with_metres(tmp_path):
+    degrees = {"crs": "EPSG:4326", "pixel": 0.5}
+    write_patch(tmp_path, "a_20190101", [[[1, 2], [3, 4]]] * 2, north=46, east=15, **degrees)
+    (place,) = patch_statistics(tmp_path, bands=BANDS).places.itertuples()
+    assert (place.latitude_deg, place.longitude_deg, place.region) == (45.5, 15.5, "N45E010")
+    for name in "bc":
+        write_patch(tmp_path, f"{name}_20190101", [[[1, 2], [3, 4]]] * 2, north=5_000_000 + ord(name) * 1000)
+    statistics = patch_statistics(tmp_path, bands=BANDS, offset=0)
+    assert statistics.skipped == {"pixel size not 10": ["a_20190101.tif"]}
+    assert statistics.n_patches == 2
+
+
 def test_unlike_offsets_are_refused_or_harmonized(tmp_path):
     write_patch(tmp_path, "a_20190101", [[[5, 0, 0]]] * 2, PROCESSING_BASELINE="02.04")
     write_patch(tmp_path, "b_20230101", [[[1005, 900, 65535]]] * 2, PROCESSING_BASELINE="05.10", north=5_100_000)

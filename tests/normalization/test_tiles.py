@@ -1,3 +1,5 @@
+import sys
+
 import geopandas as gpd
 import numpy as np
 import pytest
@@ -88,6 +90,17 @@ def test_the_written_scene_is_the_returned_one_and_lies_where_the_scene_lies(tmp
         np.testing.assert_array_equal(predict_scene(segmenter, raster, tile=32, overlap=32), returned)
     with pytest.raises(RasterError, match="an input or another output found"):
         predict_scene(segmenter, path, path)
+
+
+def test_a_terminal_sees_how_many_tiles_are_done(tmp_path, segmenter, monkeypatch, capsys):
+    path = write_scene(tmp_path / "scene.tif", scene_of(64, 96))
+    predict_scene(segmenter, path, tile=32, overlap=0)
+    assert capsys.readouterr().err == ""  # a file or a pipe gets no bar
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    predict_scene(segmenter, path, tile=32, overlap=0, progress=False)
+    assert capsys.readouterr().err == ""
+    predict_scene(segmenter, path, tile=32, overlap=0)
+    assert "| 6/6 [" in capsys.readouterr().err
 
 
 def test_a_scene_of_another_offset_is_shifted(tmp_path, segmenter):
