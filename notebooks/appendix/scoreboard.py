@@ -98,7 +98,7 @@ normalization += [
 ]
 ELSEWHERE = "normalization/05_longer_brighter_elsewhere"
 normalization += [
-    row(claim["claim"], claim["asked how"], claim["simulated fields"], claim["verdict"], ELSEWHERE)
+    row(claim["claim"], claim["asked how"], claim["what came out"], claim["verdict"], ELSEWHERE)
     for claim in table_of(ELSEWHERE, "tab-elsewhere-claims")
 ]
 glue("tab-score-normalization", plots.table(pd.DataFrame(normalization).rename(columns={"published": "asked how"})))
