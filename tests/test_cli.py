@@ -135,7 +135,11 @@ def test_debug_shows_the_traceback(run, ponds, monkeypatch, arguments):
 def test_an_interrupt_is_one_line(run, ponds, monkeypatch):
     monkeypatch.setattr(datasets, "fetch", broken(KeyboardInterrupt()))
     code, _, err = run("data", "get", "a")
-    assert (code, err) == (130, "millpond: stopped. What is finished is kept; the same command goes on from there.\n")
+    assert (code, err) == (
+        130,
+        "millpond: stopped. Nothing is half-written. Downloads, runs and fits of networks go on where they stopped "
+        "with the same command; others begin anew.\n",
+    )
 
 
 # Data

@@ -816,6 +816,8 @@ print({claim: counts for claim, _, counts in claims})
 # millpond normalize stats patches/ --by landcover,region,month --out stats.json
 # ```
 #
+# [About this study](../../book/normalization.md) shows how to make masks, and how to read the result.
+#
 # ## What this chapter cannot say
 #
 # - Nothing about real latitudes and longitudes: see above.

@@ -46,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 2 after any error, 130 if interrupted."""
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
+        # rasterio's, of labels that are cut off for instance; what needs a place says so itself
+        warnings.filterwarnings("ignore", "Dataset has no geotransform")
         warnings.showwarning = lambda message, *_: _complain(f"warning: {message}")
         return _main(list(sys.argv[1:] if argv is None else argv))
 
@@ -67,7 +69,10 @@ def _main(arguments: list[str]) -> int:
             _complain(_explain(error))
         return 2
     if code == 130:  # newer typers turn the interrupt into an exit code
-        _complain("stopped. What is finished is kept; the same command goes on from there.")
+        _complain(
+            "stopped. Nothing is half-written. Downloads, runs and fits of networks go on where they stopped with the "
+            "same command; others begin anew."
+        )
     return code if isinstance(code, int) else 0
 
 

@@ -335,6 +335,8 @@ def _open(path: str | Path, stack: ExitStack) -> rasterio.DatasetReader:
     try:
         return stack.enter_context(rasterio.open(path))
     except RasterioIOError as error:
+        if Path(path).is_dir():
+            raise RasterError(f"{path}: a folder found, a raster expected. Name the files in it.") from None
         raise RasterError(
             f"{path}: no raster found ({error}), a GeoTIFF, JPEG 2000 or another GDAL format expected. "
             "Check that the file is what its name says and that it was downloaded whole."
@@ -356,18 +358,20 @@ def _bands_of(dataset: rasterio.DatasetReader, names: Sequence[str] | None) -> d
         if not matches:
             raise RasterError(
                 f"{dataset.name}: one band without a name found, a band description or a file name such as "
-                "scene_B03.jp2 expected. Pass names (--names), or a mapping of band name to path."
+                "scene_B03.jp2 expected. Pass names (--names) or a mapping of band name to path; leave it out if it "
+                "is no image."
             )
         found = [matches[-1]]
     else:
         raise RasterError(
             f"{dataset.name}: {dataset.count} bands without names found, band descriptions such as B03 expected. "
-            "Pass names=(...), one a band."
+            "Pass names=(...), or --names, one a band."
         )
     places = {band_name(name): (dataset, index) for index, name in enumerate(found, start=1)}
     if len(places) < len(found):
         raise RasterError(
-            f"{dataset.name}: bands {', '.join(found)} found, different names expected. Pass names=(...), one a band."
+            f"{dataset.name}: bands {', '.join(found)} found, different names expected. Pass names=(...), or --names, "
+            "one a band."
         )
     return places
 
@@ -410,7 +414,7 @@ def _check_grid(dataset: rasterio.DatasetReader, reference: rasterio.DatasetRead
         if not equal:
             raise RasterError(
                 f"{dataset.name}: {what} {found} found, {expected} expected as in {reference.name}. "
-                "Resample to one grid first (millpond.raster.read_onto)."
+                "Resample to one grid first (millpond.raster.read_onto), or copy the file again if it was cut off."
             )
 
 

@@ -146,16 +146,16 @@ def compare_inference(model: FieldSegmenter, side: int, repeats: int) -> None:
                 f"    off that of {at_once.shape[1]} x {at_once.shape[2]} at once: {off.mean():.1e} on average, "
                 f"{off.max():.1e} at most"
             )
-        quarter = Path(folder) / "quarter.tif"
-        write_scene(quarter, side // 2)
+        large = Path(folder) / "large.tif"
+        write_scene(large, 2 * side)
         base = peak_memory_mb(_TILED, str(saved))
         for tile in (256, 512):
-            of_quarter, peak = (
-                peak_memory_mb(_TILED, str(saved), str(path), str(out), str(tile)) for path in (quarter, scene)
+            peak, of_large = (
+                peak_memory_mb(_TILED, str(saved), str(path), str(out), str(tile)) for path in (scene, large)
             )
             print(
                 f"peak memory, tiles of {tile}: {peak:.0f} MB, of which {base:.0f} MB before the first tile; "
-                f"{peak / of_quarter:.2f} of that for a quarter of the scene (limit 1.1)"
+                f"{of_large / peak:.2f} times as much for four times the scene (limit 1.1)"
             )
 
 

@@ -194,13 +194,20 @@ def test_arguments_out_of_range_are_refused(tmp_path, argument, message):
         read_ai4boundaries(tmp_path, **argument)
 
 
-@pytest.mark.parametrize("folder", ["", "absent"])
-def test_a_folder_without_images_is_refused(tmp_path, folder):
+def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(
         NormalizationError,
         match=r"no file named like AT_1433_S2_10m_256\.nc found, the images of AI4Boundaries expected\. Name the",
     ):
-        read_ai4boundaries(tmp_path / folder)
+        read_ai4boundaries(tmp_path)
+
+
+def test_what_is_no_folder_is_refused(tmp_path):
+    with pytest.raises(NormalizationError, match="absent: no such folder found, a folder with AI4Boundaries expected"):
+        read_ai4boundaries(tmp_path / "absent")
+    (tmp_path / "file").touch()
+    with pytest.raises(NormalizationError, match="file: a file found, a folder with AI4Boundaries expected"):
+        read_ai4boundaries(tmp_path / "file")
 
 
 def test_images_without_any_label_are_refused(tmp_path):

@@ -153,3 +153,46 @@ def test_the_bare_verb_shows_its_help(capsys):
 def test_the_methods_are_listed(capsys):
     assert main(["normalize", "methods"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 8
+
+
+def test_masks_beside_scenes_count_and_what_lies_beside_is_no_scene(folder, capsys):
+    bright = DN.copy()
+    bright[:, 40:] = 9000
+    write("scene.tif", bright)
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "height": 60, "width": 50, "crs": "EPSG:32633"}
+    for name, where in (("scene_mask.tif", np.s_[40:]), ("scene_landcover.tif", np.s_[:])):
+        raster = np.zeros((60, 50), np.uint8)
+        raster[where] = 10
+        with rasterio.open(name, "w", transform=rasterio.Affine(10, 0, 0, 0, -10, 0), **profile) as dataset:
+            dataset.write(raster, 1)
+    expected = fit_normalization("p1-p99", BandHistogram.from_array(bright[:, :40])).parameters
+    for scenes in (["scene.tif"], ["scene.tif", "scene_mask.tif", "scene_landcover.tif"], ["."]):
+        assert main(["normalize", "fit", *scenes, "-o", "n.json"]) == 0
+        assert "masks of 1 of 1 scenes found and used" in capsys.readouterr().err
+        assert str(Normalization.load("n.json").parameters) == str(expected)
+    assert main(["normalize", "drift", "n.json", "scene.tif"]) == 0
+    assert "True" not in capsys.readouterr().out
+    assert "scene_mask.tif: labels or masks alone found, a scene expected" in fails(
+        capsys, "fit", "scene_mask.tif", "-o", "m.json"
+    )
+
+
+def test_a_folder_is_no_scene_to_normalize(folder, capsys):
+    write("scene.tif", DN)
+    main(["normalize", "fit", "scene.tif", "-o", "n.json"])
+    capsys.readouterr()
+    (folder / "empty").mkdir()
+    assert "empty: a folder found, a raster expected. Name the files" in fails(
+        capsys, "apply", "n.json", "empty", "-o", "o.tif"
+    )
+    assert "empty: no GeoTIFF found, a scene expected" in fails(capsys, "fit", "empty", "-o", "m.json")
+
+
+def test_labels_that_were_cut_off_are_one_line(folder, capsys):
+    write("a_20190101.tif", DN, PROCESSING_BASELINE="02.04")
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "height": 60, "width": 50, "crs": "EPSG:32633"}
+    with rasterio.open("a_20190101_landcover.tif", "w", **profile) as dataset:  # without its place
+        dataset.write(np.full((1, 60, 50), 10, np.uint8))
+    message = fails(capsys, "stats", ".", "--by", "landcover", "-o", "stats.json")
+    assert "a_20190101_landcover.tif: georeferencing" in message
+    assert "or copy the file again if it was cut off." in message

@@ -268,7 +268,7 @@ def test_patches_that_do_not_fit_are_counted_and_named(two_places):
 
 
 def test_folders_without_a_patch_to_count_are_refused(tmp_path):
-    with pytest.raises(NormalizationError, match="nowhere: no such folder found, one with patches expected"):
+    with pytest.raises(NormalizationError, match="nowhere: no such folder found, a folder with patches expected"):
         patch_statistics(tmp_path / "nowhere")
     with pytest.raises(NormalizationError, match=r"no patch found, GeoTIFFs \(.tif\) with bands B02, B03, B04, B08"):
         patch_statistics(tmp_path)
@@ -302,6 +302,20 @@ def test_label_rasters_on_another_grid_are_refused(tmp_path):
         patch_statistics(tmp_path, bands=BANDS)
 
 
+def test_what_labels_themselves_call_no_data_is_unlabelled(tmp_path):
+    path = write_patch(tmp_path, "a_20190101", [[[1, 2, 3]]] * 2, labels=[[TREES, 255, 0]])
+    with rasterio.open(path.with_stem("a_20190101_landcover"), "r+") as dataset:
+        dataset.nodata = 255
+    table = patch_statistics(tmp_path, bands=BANDS).table("landcover").set_index("landcover")
+    assert table["n_pixels"].to_dict() == {"trees": 1, "unlabelled": 2}
+
+
+def test_a_file_is_no_folder(tmp_path):
+    path = write_patch(tmp_path, "a_20190101", [[[1, 2, 3]]] * 2)
+    with pytest.raises(NormalizationError, match=r"a_20190101\.tif: a file found, a folder with patches expected"):
+        patch_statistics(path, bands=BANDS)
+
+
 def test_label_rasters_of_another_zone_are_refused(tmp_path):
     path = write_patch(tmp_path, "a_20190101", [[[1, 1]]] * 2)
     other = write_patch(tmp_path, "b_20190101", [[[1, 1]]], crs="EPSG:32634", bands=("labels",))
@@ -317,9 +331,14 @@ def test_a_patch_in_degrees_lies_where_its_middle_does_and_does_not_mix_with_met
     assert (place.latitude_deg, place.longitude_deg, place.region) == (45.5, 15.5, "N45E010")
     for name in "bc":
         write_patch(tmp_path, f"{name}_20190101", [[[1, 2], [3, 4]]] * 2, north=5_000_000 + ord(name) * 1000)
+    write_patch(tmp_path, "d_20190101", [[[1, 2], [3, 4]]] * 2, north=47, east=15, **degrees)
     statistics = patch_statistics(tmp_path, bands=BANDS, offset=0)
-    assert statistics.skipped == {"pixel size not 10": ["a_20190101.tif"]}
-    assert statistics.n_patches == 2
+    # two of each: the smaller pixels stay, and nothing between the two is expected
+    assert statistics.skipped == {"pixel size not 0.5": ["b_20190101.tif", "c_20190101.tif"]}
+    write_patch(tmp_path, "e_20190101", [[[1, 2], [3, 4]]] * 2, pixel=10.2)
+    statistics = patch_statistics(tmp_path, bands=BANDS, offset=0)
+    assert statistics.skipped == {"pixel size not 10": ["a_20190101.tif", "d_20190101.tif"]}
+    assert statistics.n_patches == 3
 
 
 def test_unlike_offsets_are_refused_or_harmonized(tmp_path):

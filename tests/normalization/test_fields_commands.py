@@ -134,13 +134,22 @@ def test_a_scene_becomes_parcels(folder, model, capsys):
     assert "warning" not in printed.err
     table = gpd.read_file("parcels.gpkg")
     assert table.crs == "EPSG:32633"
-    assert printed.out.endswith(f"parcels.gpkg: {len(table)} parcels, median area {table['area_ha'].median():.2f} ha\n")
+    assert printed.out.endswith(f"parcels.gpkg: 1 parcel, median area {table['area_ha'].median():.2f} ha\n")
+    assert len(table) == 1
     assert table["area_ha"].min() > 0.05  # 0.1 ha before the outline is simplified
     assert table.total_bounds[2] <= 600_900  # no data, no parcel
     with open_raster("p.tif") as raster:
         extent = raster.read()[0]
     assert table["area_ha"].sum() == pytest.approx((extent >= 0.5).sum() / 100, rel=0.05)
     assert names(folder) == ["p.tif", "parcels.gpkg", "scene.tif"]
+
+
+def test_pixels_of_another_size_than_those_trained_on_are_told(folder, model, capsys):
+    write_scene("coarse.tif", land(64, 9)[0])
+    with rasterio.open("coarse.tif", "r+") as dataset:
+        dataset.transform = Affine(20, 0, 600_000, 0, -20, 5_000_000)
+    assert fields("predict", "coarse.tif", "--model", model, "--out", "p.gpkg") == 0
+    assert "coarse.tif: pixels of 20 m found, 10 m expected as in AI4Boundaries" in capsys.readouterr().err
 
 
 def test_parcels_are_cut_with_the_chosen_threshold_and_the_smallest_area(folder, model, monkeypatch):
@@ -188,7 +197,7 @@ def test_a_scene_unlike_the_training_images_is_one_warning(folder, model, capsys
 def test_fit_tells_how_good_the_network_is(folder, data, model, capsys):
     assert fields("fit", data, "--out", "m", "--epochs", "1", *SMALL) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("m: p1-p99, 4 images of 4 tiles, 1 epochs, boundary threshold 0.")
+    assert first.startswith("m: p1-p99, 4 images of 4 tiles, 1 epoch, boundary threshold 0.")
     assert second.startswith("Validation, 2 images of 2 tiles: extent IoU 0.")
     assert "; boundary IoU" in second
     loaded = FieldSegmenter.load("m")
@@ -208,7 +217,7 @@ def test_a_killed_fit_goes_on_to_the_same_network(folder, data, model, monkeypat
     with monkeypatch.context() as patched:
         patched.setattr(Checkpoint, "on_epoch_end", dies)
         assert fields(*call) == 130
-    assert "the same command goes on from there" in capsys.readouterr().err
+    assert "fits of networks go on where they stopped with the same command" in capsys.readouterr().err
     assert names(folder) == ["m.checkpoint"]
     assert "other settings found (max_epochs)" in fails(capsys, *call[:5], "2", *SMALL)
     assert fields(*call) == 0
@@ -287,6 +296,7 @@ def test_mistakes_before_a_prediction_are_one_line_and_nothing_is_written(folder
     assert "bare.tif: no coordinate reference system found, one expected" in refused("bare.tif")
     assert "--offset 0 before processing baseline 04.00" in refused("unknown.tif")
     assert "taken: a folder or device found, a file to write expected" in refused("scene.tif", out="taken")
+    assert "p.shp: a name ending in .shp found, .gpkg expected" in refused("scene.tif", out="p.shp")
     assert "no folder nowhere found" in refused("scene.tif", out="nowhere/p.gpkg")
     assert "scene.tif: an input or another output found" in refused("scene.tif", out="scene.tif")
     assert "p.gpkg: an input or another output found" in refused("scene.tif", "--probabilities", "p.gpkg")

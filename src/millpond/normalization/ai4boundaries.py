@@ -185,11 +185,14 @@ def read_ai4boundaries(
         raise NormalizationError(
             f"split {split!r} found, one of {', '.join(SPLITS)} or None expected. Name one, or leave it away."
         )
+    if not Path(folder).is_dir():
+        found = "a file" if Path(folder).exists() else "no such folder"
+        raise NormalizationError(f"{folder}: {found} found, a folder with AI4Boundaries expected. Check the path.")
     images, labels, table = _scan(folder)
     if not images:
         raise NormalizationError(
             f"{folder}: no file named like AT_1433_S2_10m_256.nc found, the images of AI4Boundaries expected. "
-            "Name the folder that holds them, or get them with download_ai4boundaries."
+            "Name the folder that holds them, or get them with `millpond normalize fields download`."
         )
     listed = read_split_table(table) if table else {}
     tiles = []
@@ -287,7 +290,7 @@ def _read_image(path: Path, months: Sequence[int]) -> tuple[np.ndarray, tuple[fl
                 wanted = f"{', '.join(map(str, absent))} too" if len(set(found)) == len(found) else "each once"
                 raise NormalizationError(
                     f"{path}: months {', '.join(map(str, found))} found, {wanted} expected. Ask for months that are "
-                    "there (months=...), or download the file again."
+                    "there (months=..., --months), or download the file again."
                 )
             steps = [found.index(month) for month in months]
             values = np.stack([content[band].isel(time=steps).transpose("time", "y", "x") for band in _BANDS], axis=1)

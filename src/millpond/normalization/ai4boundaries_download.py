@@ -126,7 +126,7 @@ def download_ai4boundaries(
                     break  # the server is gone, and 15,000 more attempts would be rude
     except _Refused as refusal:
         raise DatasetError(
-            f"{SPLIT_TABLE} could not be downloaded: {refusal}. Try again, or name another base."
+            f"{SPLIT_TABLE} could not be downloaded: {refusal}. Check the connection and try again."
         ) from None
     except OSError as error:
         raise DatasetError(

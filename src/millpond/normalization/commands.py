@@ -5,14 +5,17 @@ from typing import Annotated
 
 import typer
 
-from millpond.normalization.fields_commands import Names, Offset, listed
+from millpond.normalization.fields_commands import Names, Offset, counted, listed
 from millpond.normalization.fields_commands import app as fields_app
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(fields_app, name="fields")
 
 Scenes = Annotated[
-    list[Path], typer.Argument(help="GeoTIFF or JPEG 2000 files; several files with one band are one scene.")
+    list[Path],
+    typer.Argument(
+        help="GeoTIFF or JPEG 2000 files, or folders with GeoTIFFs; several files with one band are one scene."
+    ),
 ]
 Bands = Annotated[str, typer.Option(help="Names of the bands, separated by commas.")]
 Nodata = Annotated[
@@ -39,17 +42,21 @@ def fit(
     offset: Offset = None,
     harmonize: Annotated[bool, typer.Option(help="Bring scenes of unlike offsets to offset 0 first.")] = False,
 ) -> None:
-    """Fit a normalization to all valid pixels of SCENES."""
+    """Fit a normalization to all valid pixels of SCENES.
+
+    A file NAME_mask.tif beside NAME.tif takes out the pixels where it is not zero, such as clouds.
+    """
     from millpond.files import check_target
     from millpond.normalization.errors import NormalizationError
     from millpond.normalization.transforms import fit_normalization, method_named
 
     chosen = method_named(method)  # this and the next line refuse before an archive is counted
-    check_target(out, NormalizationError, scenes)
-    histogram = _histogram(scenes, listed(bands), names, nodata, offset, harmonize)
-    fit_normalization(chosen, histogram).save(out, inputs=scenes)
-    counted = f"{out}: {method}, bands {bands}, {max(histogram.n_pixels):,} pixels, radiometric offset "
-    typer.echo(counted + histogram.offset_in_words + ("; state it with --offset" if histogram.offset is None else ""))
+    files = _files(scenes)
+    check_target(out, NormalizationError, files)
+    histogram = _histogram(files, listed(bands), names, nodata, offset, harmonize)
+    fit_normalization(chosen, histogram).save(out, inputs=files)
+    told = f"{out}: {method}, bands {bands}, {max(histogram.n_pixels):,} pixels, radiometric offset "
+    typer.echo(told + histogram.offset_in_words + ("; state it with --offset" if histogram.offset is None else ""))
 
 
 @app.command()
@@ -103,11 +110,16 @@ def drift(
     offset: Offset = None,
     harmonize: Annotated[bool, typer.Option(help="Bring scenes to offset 0 first.")] = False,
 ) -> None:
-    """Tell how far new SCENES are from what a NORMALIZATION was fitted on."""
+    """Tell how far new SCENES are from what a NORMALIZATION was fitted on.
+
+    Masks count as in `fit`. By band: `shift`, how far percentiles have moved on average, as a share of the fitted range
+    from the 1st to the 99th; `median_change`, likewise with its sign; shares outside that range, 0.01 each if nothing
+    has changed; and whether the band has `drifted`.
+    """
     from millpond.normalization.transforms import Normalization
 
     fitted = Normalization.load(normalization)
-    table = fitted.drift(_histogram(scenes, fitted.bands, names, nodata, offset, harmonize))
+    table = fitted.drift(_histogram(_files(scenes), fitted.bands, names, nodata, offset, harmonize))
     typer.echo(table.to_string(float_format=lambda value: f"{value:.3f}"))
 
 
@@ -133,7 +145,8 @@ def stats(
     """Count the pixels of a FOLDER of patches by land cover, region and month.
 
     Beside NAME.tif there may be NAME_landcover.tif (codes of ESA WorldCover) and NAME_mask.tif (not zero: cloud or
-    snow). The date is in the tag ACQUIRED or in the name; the tag LAND_COVER labels a whole patch.
+    snow). The date is in the tag ACQUIRED or in the name; the tag LAND_COVER labels a whole patch. Patches of another
+    size, or with other pixels, than most are skipped and listed in OUT.
     """
     from millpond.files import check_target
     from millpond.normalization.errors import NormalizationError
@@ -169,17 +182,38 @@ def stats(
         typer.echo(f"... and {len(table) - len(shown)} more\n" if len(shown) < len(table) else "")
     for reason, skipped in statistics.skipped.items():
         typer.echo(f"{len(skipped):,} skipped: {reason} ({skipped[0]})")
-    typer.echo(f"{out}: {statistics.n_patches:,} patches of {len(statistics.places):,} places")
+    typer.echo(
+        f"{out}: {counted(statistics.n_patches, 'patch', 'patches')} of {counted(len(statistics.places), 'place')}"
+    )
+
+
+def _files(scenes: list[Path]) -> list[Path]:
+    """The files of scenes, without labels and masks that lie beside them."""
+    from millpond.normalization.errors import NormalizationError
+    from millpond.normalization.patches import lies_beside, raster_files
+
+    files = [file for path in scenes for file in (raster_files(path) if path.is_dir() else [path])]
+    kept = [file for file in files if not lies_beside(file)]
+    if not kept:
+        found = "labels or masks alone" if files else "no GeoTIFF"
+        raise NormalizationError(f"{scenes[0]}: {found} found, a scene expected. Name others.")
+    return kept
 
 
 def _histogram(scenes, bands, names, nodata, offset, harmonize):
     from millpond.normalization.histogram import BandHistogram
+    from millpond.normalization.patches import mask_beside
 
+    masks = [mask_beside(path) for path in scenes]
+    n_masks = len(masks) - masks.count(None)
+    if n_masks:
+        typer.echo(f"masks of {n_masks:,} of {len(scenes):,} scenes found and used", err=True)
     return BandHistogram.from_rasters(
         scenes if len(scenes) > 1 else scenes[0],
         bands,
         nodata,
         names=listed(names),
+        masks=masks if n_masks else None,
         offset="auto" if offset is None else offset,
         harmonize=harmonize,
     )

@@ -476,7 +476,9 @@ def _count_patch(patch: Patch, bands, names, nodata, harmonize) -> tuple[dict[st
                 np.maximum(key, 0, out=key)
             key += np.arange(len(bands), dtype=np.int32)[:, None, None] * N_DN
             if "labels" in beside:
-                key += _codes(beside["labels"].read(window)[0], patch.land_cover) * np.int32(len(bands) * N_DN)
+                labels = beside["labels"].read(window)[0]
+                labels[labels == beside["labels"].nodata] = 0
+                key += _codes(labels, patch.land_cover) * np.int32(len(bands) * N_DN)
             parts.append(np.unique(key[keep], return_counts=True))
         rows, cols = raster.shape
     whole = _merged([Group(dn, counts, 0) for dn, counts in parts])

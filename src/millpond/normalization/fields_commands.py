@@ -1,5 +1,6 @@
 """`millpond normalize fields`: train a network that delineates fields, and turn your own scenes into parcels."""
 
+import sys
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +10,8 @@ import typer
 
 MAX_IMAGES = 2000
 """Training images that `fit` loads if not told otherwise: 2.4 GB, and a quarter of it for validation."""
+
+PIXEL_M = 10
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -39,8 +42,6 @@ def download(
     countries: Annotated[str | None, typer.Option(help="Such as AT,ES; default: all seven.")] = None,
 ) -> None:
     """Download tiles of AI4Boundaries (Sentinel-2). The same command again goes on where it stopped."""
-    import sys
-
     from millpond.normalization.ai4boundaries_download import download_ai4boundaries
 
     found = download_ai4boundaries(folder, n, split=split, countries=listed(countries), progress=sys.stderr.isatty())
@@ -95,9 +96,10 @@ def fit(
     ).fit(dn, parcels, validation=validation)
     _save(segmenter, place)
     checkpoint.unlink(missing_ok=True)
+    images, tiles = counted(len(train), "image"), counted(len(set(train.names)), "tile")
     typer.echo(
-        f"{out}: {method}, {len(train):,} images of {len(set(train.names)):,} tiles, {epochs} epochs, boundary "
-        f"threshold {segmenter.boundary_threshold_:g}"
+        f"{out}: {method}, {images} of {tiles}, {counted(epochs, 'epoch')}, boundary threshold "
+        f"{segmenter.boundary_threshold_:g}"
     )
     if validation is None:
         typer.echo("No image of the split val found: how good the network is remains untold.")
@@ -107,7 +109,7 @@ def fit(
         f"{layer} IoU {last[f'valid_{layer}_iou']:.3f}, MCC {last[f'valid_{layer}_mcc']:.3f}"
         for layer in ("extent", "boundary")
     )
-    typer.echo(f"Validation, {len(valid):,} images of {len(set(valid.names)):,} tiles: {scores}")
+    typer.echo(f"Validation, {counted(len(valid), 'image')} of {counted(len(set(valid.names)), 'tile')}: {scores}")
 
 
 @app.command()
@@ -137,6 +139,11 @@ def predict(
     from millpond.raster import open_raster
 
     check_target(out, NormalizationError, scene)
+    if out.suffix.lower() != ".gpkg":
+        raise NormalizationError(
+            f"{out}: a name ending in {out.suffix or 'nothing'} found, .gpkg expected, as parcels are written as "
+            "GeoPackage. Rename it."
+        )
     if probabilities is not None:
         check_target(probabilities, NormalizationError, [*scene, out])
     segmenter = FieldSegmenter.load(model)
@@ -152,10 +159,14 @@ def predict(
         if fitted is not None:
             offset = offset_of_scene(raster, fitted.offset, offset)
             _warn_of_drift(raster, fitted, offset)
-        smallest = max(1, round(smallest_ha / _pixel_ha(raster)))
+        pixel_ha = _pixel_ha(raster)
+        _warn_of_pixel_size(scene[0], pixel_ha)
+        smallest = max(1, round(smallest_ha / pixel_ha))
         with _room_beside(out) as room:
             layers = probabilities or Path(room, "probabilities.tif")
             predict_scene(segmenter, raster, layers, tile=tile, offset=offset)
+            if sys.stderr.isatty():
+                typer.echo("cutting parcels ...", err=True)
             parcels, transform, crs = parcels_of_scene(
                 layers, boundary_threshold=segmenter.boundary_threshold_, smallest=smallest
             )
@@ -166,7 +177,12 @@ def predict(
         )
     table = parcel_polygons(parcels, transform, crs)
     write_polygons(table, out, inputs=scene)
-    typer.echo(f"{out}: {len(table):,} parcels, median area {table['area_ha'].median():.2f} ha")
+    typer.echo(f"{out}: {counted(len(table), 'parcel')}, median area {table['area_ha'].median():.2f} ha")
+
+
+def counted(n: int, one: str, more: str | None = None) -> str:
+    """A number and what it counts."""
+    return f"{n:,} {one if n == 1 else more or one + 's'}"
 
 
 def listed(text: str | None) -> tuple[str, ...] | None:
@@ -304,6 +320,16 @@ def _warn_of_drift(raster, fitted, offset: int | None) -> None:
             f"moved by {shift:.0%} of their p1-p99 range, and {below + above:.0%} of its pixels lie outside it, 2% "
             "expected). Look at the parcels before you use them, or train on imagery like the scene.",
             DriftWarning,
+            stacklevel=2,
+        )
+
+
+def _warn_of_pixel_size(scene: Path, pixel_ha: float) -> None:
+    side_m = (pixel_ha * 10_000) ** 0.5
+    if abs(side_m / PIXEL_M - 1) > 0.1:
+        warnings.warn(
+            f"{scene}: pixels of {side_m:.3g} m found, {PIXEL_M} m expected as in AI4Boundaries: fields have another "
+            "size in pixels than the network knows. Resample the scene, or look at the parcels before you use them.",
             stacklevel=2,
         )
 

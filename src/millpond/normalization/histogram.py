@@ -16,6 +16,7 @@ from pathlib import Path
 import numba
 import numpy as np
 from rasterio.windows import Window
+from tqdm import tqdm
 
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.offset import offset_of_product
@@ -177,7 +178,11 @@ class BandHistogram:
         jobs = [
             (scene, bands, names, nodata, mask, offset, harmonize) for scene, mask in zip(scenes, masks, strict=True)
         ]
-        histogram = reduce(operator.add, _run(jobs, client))
+        # a bar for a single scene would stand still
+        scenes_counted = tqdm(
+            _run(jobs, client), total=len(jobs), unit="scene", disable=None if len(jobs) > 1 else True
+        )
+        histogram = reduce(operator.add, scenes_counted)
         if len(scenes) > 1 and histogram.offset is None:
             warnings.warn(
                 f"the radiometric offset of {len(scenes)} scenes is unknown; if some are from before and some since "
@@ -213,7 +218,8 @@ class BandHistogram:
             raise NormalizationError(
                 f"histograms with radiometric offsets {_whose(self)} and {_whose(other)} found, one offset expected: "
                 "since processing baseline 04.00 (25 January 2022) digital numbers include 1,000. Harmonize them "
-                "(harmonized(), harmonize=True), or state the offset if it is unknown (offset=0 or offset=1000)."
+                "(harmonized(), harmonize=True, --harmonize), or state the offset if it is unknown (offset=0 or "
+                "offset=1000, --offset)."
             )
         sources = tuple(sorted({*self.sources, *other.sources}))
         return replace(self, counts=self.counts + other.counts, sources=sources)

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple
 
 from rasterio.warp import transform
@@ -41,6 +40,7 @@ UNLABELLED = "unlabelled"
 
 _PIXEL_SIZE_TOLERANCE = 0.05
 _LABELS, _MASK = "_landcover", "_mask"
+_BESIDE = (_LABELS, _MASK, "_parcels")
 _ENDINGS = (".tif", ".tiff")
 
 
@@ -68,8 +68,8 @@ def find_patches(
     """Look at the headers of all patches below a folder.
 
     Patches may lie in different UTM zones. Those whose size in pixels is not the most frequent one, whose pixels are
-    more than 5 % larger or smaller than the median, that lack a coordinate reference system, or a date where `dated`,
-    are skipped.
+    more than 5 % larger or smaller than the most frequent ones, that lack a coordinate reference system, or a date
+    where `dated`, are skipped.
 
     Parameters
     ----------
@@ -97,9 +97,10 @@ def find_patches(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise NormalizationError(f"{folder}: no such folder found, one with patches expected. Check the path.")
+        found = "a file" if folder.exists() else "no such folder"
+        raise NormalizationError(f"{folder}: {found} found, a folder with patches expected. Check the path.")
     files = raster_files(folder)
-    paths = [path for path in files if not path.stem.endswith((_LABELS, _MASK, "_parcels"))]
+    paths = [path for path in files if not lies_beside(path)]
     beside = _beside(files, paths)
     if not paths:
         raise NormalizationError(
@@ -127,7 +128,7 @@ def find_patches(
         return [], skipped
     # Of sizes that are equally frequent the largest, so that the order of the files doesn't matter.
     shape = max(Counter(size for _, size, _ in found).items(), key=lambda item: item[::-1])[0]
-    pixel = median(size for _, own_shape, size in found if own_shape == shape)
+    pixel = _commonest([size for _, own_shape, size in found if own_shape == shape])
     kept = []
     for patch, own_shape, size in found:
         if own_shape != shape:
@@ -137,6 +138,27 @@ def find_patches(
         else:
             kept.append(patch)
     return kept, skipped
+
+
+def _commonest(sizes: list[float]) -> float:
+    """The size with most others within the tolerance; of equals the smallest."""
+    counted = Counter(sizes)
+
+    def n_alike(size: float) -> int:
+        return sum(n for other, n in counted.items() if abs(other / size - 1) <= _PIXEL_SIZE_TOLERANCE)
+
+    return max(counted, key=lambda size: (n_alike(size), -size))
+
+
+def lies_beside(path: Path) -> bool:
+    """Whether a file's name is that of labels, a mask or parcels beside a patch."""
+    return path.stem.endswith(_BESIDE)
+
+
+def mask_beside(path: Path) -> Path | None:
+    """The mask of a patch or scene, if there is one."""
+    names = (path.stem + _MASK + ending for lower in _ENDINGS for ending in (lower, lower.upper()))
+    return next((beside for beside in map(path.with_name, names) if beside.exists()), None)
 
 
 def raster_files(folder: str | Path) -> list[Path]:

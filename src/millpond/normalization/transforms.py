@@ -365,7 +365,8 @@ class Normalization:
             raise NormalizationError(
                 f"imagery with radiometric offset {histogram.offset_in_words} found, "
                 f"{'unknown' if self.offset is None else self.offset} as fitted expected. "
-                "Harmonize the histogram (harmonized(), --harmonize), or state the offset when counting and fitting."
+                "Harmonize the histogram (harmonized(), --harmonize), or state the offset when counting (--offset) and "
+                "fitting."
             )
         new = histogram.select(self.bands)
         grid = np.arange(1, 100)
@@ -439,7 +440,8 @@ class Normalization:
             raise NormalizationError(f"{path}: no JSON found ({error}), a saved normalization expected.") from error
         if not isinstance(content, Mapping) or content.get("format") != _FORMAT:
             raise NormalizationError(
-                f"{path}: JSON of another format found, {_FORMAT!r} expected. Save it with Normalization.save."
+                f"{path}: JSON of another format found, {_FORMAT!r} expected. Save it with Normalization.save, or "
+                "`millpond normalize fit`."
             )
         try:
             settings = dict(content["method"])
