@@ -191,7 +191,10 @@ def test_a_folder_is_no_scene_to_normalize(folder, capsys):
 def test_labels_that_were_cut_off_are_one_line(folder, capsys):
     write("a_20190101.tif", DN, PROCESSING_BASELINE="02.04")
     profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "height": 60, "width": 50, "crs": "EPSG:32633"}
-    with rasterio.open("a_20190101_landcover.tif", "w", **profile) as dataset:  # without its place
+    with (
+        pytest.warns(rasterio.errors.NotGeoreferencedWarning),
+        rasterio.open("a_20190101_landcover.tif", "w", **profile) as dataset,
+    ):
         dataset.write(np.full((1, 60, 50), 10, np.uint8))
     message = fails(capsys, "stats", ".", "--by", "landcover", "-o", "stats.json")
     assert "a_20190101_landcover.tif: georeferencing" in message
