@@ -195,28 +195,25 @@ def middle(frame: pd.DataFrame) -> str:
     return f"{low:.3f} to {high:.3f}" if np.isfinite(low) else "—"
 
 
-paired, settled = [], []
+paired, settled = {"extent": [], "boundary": []}, []
 for name in INPUTS:
     part = last[last["normalization"] == name]
-    of_extent, of_boundary, anew = (
-        plots.mean_and_range(part[metric], "{:.3f}")
-        for metric in ("valid_extent_mcc", "valid_boundary_mcc", "settled_extent_mcc")
-    )
-    paired.append(
+    for layer, rows in paired.items():
+        metric = f"valid_{layer}_mcc"
+        rows.append(
+            {"normalization": name, "MCC": plots.mean_and_range(part[metric], "{:.3f}")}
+            | {f"against {extreme}": against(last, metric, name, extreme) for extreme in EXTREMES}
+        )
+    settled.append(
         {
-            "normalization": SHORT[name],
-            "extent, MCC": of_extent,
-            "boundary, MCC": of_boundary,
-            "extent, against p1-p99": against(last, "valid_extent_mcc", name),
-            "extent, against min-max": against(last, "valid_extent_mcc", name, WORST),
-            "boundary, against p1-p99": against(last, "valid_boundary_mcc", name),
-            "boundary, against min-max": against(last, "valid_boundary_mcc", name, WORST),
+            "normalization": name,
+            "as it is": plots.mean_and_range(part["valid_extent_mcc"], "{:.3f}"),
+            "settled": plots.mean_and_range(part["settled_extent_mcc"], "{:.3f}"),
+            "middle 98 % of B02": middle(part),
         }
     )
-    settled.append(
-        {"normalization": SHORT[name], "as it is": of_extent, "settled": anew, "middle 98 % of B02": middle(part)}
-    )
-glue("tab-matter-paired", plots.table(pd.DataFrame(paired)))
+for layer, rows in paired.items():
+    glue(f"tab-matter-{layer}", plots.table(pd.DataFrame(rows)))
 glue("tab-matter-settled", plots.table(pd.DataFrame(settled)))
 
 # %% tags=["remove-cell", "nbval-check-output"]
@@ -245,11 +242,18 @@ print(n_seeds, list(means.index), means.round(3).tolist())
 # Simulated fields, archived: scores on held-out images after {glue:text}`matter_epochs` epochs, each seed (dots) and their mean (strokes). Counterpart of the study's Fig. 14.
 # ```
 #
-# {numref}`fig-matter-losses` and {numref}`fig-matter-metrics` show what the study shows, with the spread that it lacks. A seed is a part of the world, and some parts are harder than others; so {numref}`tab-matter-paired` compares within seeds. By the MCC of the extent the highest mean has {glue:text}`matter_highest`, the lowest {glue:text}`matter_lowest`. The study has p1-p99 first and min-max last.
+# {numref}`fig-matter-losses` and {numref}`fig-matter-metrics` show what the study shows, with the spread that it lacks. A seed is a part of the world, and some parts are harder than others; so {numref}`tab-matter-extent` and {numref}`tab-matter-boundary` compare within seeds. By the MCC of the extent the highest mean has {glue:text}`matter_highest`, the lowest {glue:text}`matter_lowest`. The study has p1-p99 first and min-max last.
 #
-# ````{table} Simulated fields, archived: MCC after the last epoch, mean and range over the seeds, and the differences from p1-p99 and min-max within seeds with their 95 % intervals (Student's t). Batch normalization takes its statistics from the images that train, all others from the survey.
-# :name: tab-matter-paired
-# ```{glue:md} tab-matter-paired
+# ````{table} Simulated fields, archived: MCC of the extent after the last epoch, mean and range over the seeds, and the differences from p1-p99 and min-max within seeds with their 95 % intervals (Student's t). Batch normalization takes its statistics from the images that train, all others from the survey.
+# :name: tab-matter-extent
+# ```{glue:md} tab-matter-extent
+# :format: myst
+# ```
+# ````
+#
+# ````{table} Simulated fields, archived: the same of the boundary.
+# :name: tab-matter-boundary
+# ```{glue:md} tab-matter-boundary
 # :format: myst
 # ```
 # ````
@@ -409,12 +413,16 @@ glue("matter_cover_pixels", f"{cover[['n_train_pixels', 'n_test_pixels']].sum(ax
 cover_means = per_seed.groupby("normalization")["class_mcc"].mean().sort_values()
 for which, i in (("lowest", 0), ("highest", -1)):
     glue(f"matter_cover_{which}", f"{SHORT[cover_means.index[i]]} ({cover_means.iloc[i]:.3f})", display=False)
-told_apart = [
-    SHORT[name]
-    for name in INPUTS
-    if verdict(by_fold("class_mcc")[name] - by_fold("class_mcc")[REFERENCE], TEST_TO_TRAIN) != "open"
-]
-glue("matter_cover_apart", ", ".join(told_apart) or "none", display=False)
+told_apart = {
+    extreme: [
+        SHORT[name]
+        for name in INPUTS
+        if verdict(by_fold("class_mcc")[name] - by_fold("class_mcc")[extreme], TEST_TO_TRAIN) != "open"
+    ]
+    for extreme in EXTREMES
+}
+for extreme, names in told_apart.items():
+    glue(f"matter_cover_apart_{extreme}", ", ".join(names) or "none", display=False)
 print(f"{largest:.3f}", cover["seed"].nunique(), list(cover_means.index), told_apart)
 
 # %% [markdown]
@@ -425,7 +433,7 @@ print(f"{largest:.3f}", cover["seed"].nunique(), list(cover_means.index), told_a
 # ```
 # ````
 #
-# About {glue:text}`matter_cover_pixels` pixels have a label. {numref}`tab-matter-cover` has {glue:text}`matter_cover_folds` folds and {glue:text}`matter_cover_seeds` seeds. All seeds share one scene, so the intervals are widened by the correction of {cite:t}`nadeau2003`. The highest mean MCC has {glue:text}`matter_cover_highest`, the lowest {glue:text}`matter_cover_lowest`; from p1-p99 the intervals tell apart: {glue:text}`matter_cover_apart`. This copy of the scene is compressed with loss, and its brightest values are overshoots of the compression: for min-max it is a special case.
+# About {glue:text}`matter_cover_pixels` pixels have a label. {numref}`tab-matter-cover` has {glue:text}`matter_cover_folds` folds and {glue:text}`matter_cover_seeds` seeds. All seeds share one scene, so the intervals are widened by the correction of {cite:t}`nadeau2003`. The highest mean MCC has {glue:text}`matter_cover_highest`, the lowest {glue:text}`matter_cover_lowest`; told apart from p1-p99 by the intervals: {glue:text}`matter_cover_apart_p1-p99`; from min-max: {glue:text}`matter_cover_apart_min-max`. This copy of the scene is compressed with loss, and its brightest values are overshoots of the compression: for min-max it is a special case.
 #
 # ## Real scenes
 #
@@ -615,7 +623,7 @@ print(top, mcc[eight].mean().idxmin(), {claim: said for claim, _, _, said in cla
 # ```
 # ````
 #
-# Published as best: {glue:text}`matter_best_published`. Ours by the MCC of the extent: of the seven others {glue:text}`matter_n_contenders` cannot be told from the one with the highest mean, which was chosen after looking, with Holm's correction ({glue:text}`matter_contenders`). Between the highest and the lowest mean lie {glue:text}`matter_spread`. The linear ones together are ahead of the five others by {glue:text}`matter_kind`; that small changes matter more than the kind is {glue:text}`matter_within_verdict` when asked of the linear ones, and {glue:text}`matter_within_schemes_verdict` of Dynamic World's four. The gaps between the losses are without sign, since ours lie the other way: training loss is collected during an epoch, validation loss after it. The margin of {glue:text}`matter_margin` was set before any two networks could be compared; the limit for the rankings was set with the archive at hand. How fast a network learns within the first epoch, where the loss falls most, the archive does not tell.
+# Published as best: {glue:text}`matter_best_published`. Ours by the MCC of the extent: {glue:text}`matter_n_contenders` of the seven others cannot be told from the one with the highest mean, which was chosen after looking, with Holm's correction ({glue:text}`matter_contenders`). Between the highest and the lowest mean lie {glue:text}`matter_spread`. The linear ones together are ahead of the five others by {glue:text}`matter_kind`; that small changes matter more than the kind is {glue:text}`matter_within_verdict` when asked of the linear ones, and {glue:text}`matter_within_schemes_verdict` of Dynamic World's four. The gaps between the losses are without sign, since ours lie the other way: training loss is collected during an epoch, validation loss after it. The margin of {glue:text}`matter_margin` was set before any two networks could be compared; the limit for the rankings was set with the archive at hand. How fast a network learns within the first epoch, where the loss falls most, the archive does not tell.
 #
 # ## Fields of your own
 #
