@@ -328,10 +328,13 @@ at_home = [
     for belt in BELTS
 ]
 away = [
-    {"tested in the": f"{belt}, {short}", "trained there": range_in(belt, scored(name, "home"))}
-    | {what: range_in(belt, scored(name, "away", *how)) for what, how in AWAY.items()}
-    for name, short in CARRIED.items()
-    for belt in BELTS
+    {"network": what}
+    | {
+        f"tested in the {belt}, {short}": range_in(belt, scored(name, place, *how))
+        for name, short in CARRIED.items()
+        for belt in BELTS
+    }
+    for what, place, how in (("trained there", "home", ()), *((what, "away", how) for what, how in AWAY.items()))
 ]
 glue("tab-elsewhere-factors", plots.table(pd.DataFrame(at_home)))
 glue("tab-elsewhere-transfer", plots.table(pd.DataFrame(away)))
