@@ -502,7 +502,7 @@ print({claim: said for claim, _, _, said in claims})
 # ## Exercises
 #
 # 1. Swap south and north in the live network. Does the score fall as far?
-# 2. Which digital number is the brightest of your own scenes? `PatchStatistics.load("stats.json").histogram().max` tells, of what `millpond normalize stats` wrote. Where does min-max with it put the middle of B02?
+# 2. Which digital number is the brightest of your own scenes? `PatchStatistics.load` reads what `millpond normalize stats` wrote, and its `histogram().max` tells. Where does min-max with it put the middle of B02?
 #
 # ```{admonition} Solutions
 # :class: dropdown

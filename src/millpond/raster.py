@@ -92,8 +92,8 @@ def open_raster(
                     if name in found:
                         first = found[name][0].name
                         raise RasterError(
-                            f"{path}: band {name} found, but {first} holds it too. Give one file a band, "
-                            "or pass a mapping of band name to path."
+                            f"{path}: band {name} found, but {first} holds it too. Give one scene "
+                            "at a time, with one file a band, or pass a mapping of band name to path."
                         )
                     found[name] = place
         if not found:

@@ -388,7 +388,7 @@ def test_the_command_counts_and_prints_a_table(two_places, tmp_path, capsys):
     assert loaded.by == ("landcover", "region", "month", "landcover:region")
     assert math.isclose(loaded.table("landcover").share.sum(), 1)
     assert main([*arguments, "--region-size", "5", "--out", str(tmp_path / "stats.json")]) == 2
-    assert "region size (5.0,) found, two numbers" in capsys.readouterr().err
+    assert "region size 5 found, two numbers such as 5,10 expected" in capsys.readouterr().err
     assert main([*arguments, "--region-size", "wide,5", "--out", str(tmp_path / "stats.json")]) == 2
     assert "region size wide,5 found, two numbers such as 5,10 expected" in capsys.readouterr().err
     assert main(["normalize", "stats", str(tmp_path / "none"), "-o", str(tmp_path / "stats.json")]) == 2

@@ -154,7 +154,7 @@ def stats(
     from millpond.normalization.patches import raster_files
 
     try:
-        size = tuple(float(part) for part in listed(region_size))
+        height, width = map(float, listed(region_size))
     except ValueError:
         raise NormalizationError(
             f"region size {region_size} found, two numbers such as 5,10 expected. State height and width in degrees."
@@ -166,7 +166,7 @@ def stats(
         listed(by),
         listed(bands),
         nodata,
-        region_size_deg=size,
+        region_size_deg=(height, width),
         one_date_per_place=one_date,
         max_masked=max_masked,
         names=listed(names),
