@@ -592,7 +592,7 @@ glue("tab-level-removed", plots.table(pd.DataFrame(rows)))
 # ```
 # ````
 #
-# Seeds differ by up to {glue:text}`level_seed_spread` in R² at Brush Creek, so one or two of the network tell little. None of the effects explains why the curve does badly there.
+# Seeds differ by up to {glue:text}`level_seed_spread` in R² at Brush Creek, so three of the network tell little. None of the effects explains why the curve does badly there.
 #
 # ## The study's claims
 #
@@ -722,7 +722,7 @@ print({name: f"{radar[name].mean():.2f}" for name in radar}, f"{calm.mean():.2f}
 #
 # ## What this chapter cannot say
 #
-# - The network has {glue:text}`level_seeds` seeds ({glue:text}`level_there` of {glue:text}`level_planned` planned runs), and the sweep in {numref}`tab-level-removed` fewer.
+# - The network has {glue:text}`level_seeds` seeds ({glue:text}`level_there` of {glue:text}`level_planned` planned runs), and as many in {numref}`tab-level-removed`.
 # - Twins lie on terrain of another region, sixty heights of a DEM interpolated, with a wall around the square. Slopes are gentler than in the Sierra Nevada.
 # - Dates are drawn at random: no repeat of five or twelve days, no clouds that follow the season. Both satellites cover the same years, which in the study they may not; so its comparison of satellites in later years cannot be repeated.
 # - Only two of the twins freeze. Gauges are exact, and of the moment of the image.
