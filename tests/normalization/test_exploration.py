@@ -218,7 +218,7 @@ def test_every_grouping_adds_up_to_the_whole_whatever_the_names(tmp_path_factory
     for round_, order in enumerate((range(5), rng.permutation(5))):
         for name, i in enumerate(order):
             place = {"north": where[i][0], "crs": where[i][1], "labels": labels[i], "mask": masks[i]}
-            write_patch(folder / str(round_), f"{name}", dn[i], ACQUIRED=f"2019-{months[i]:02}-01", **place)
+            write_patch(folder / str(round_), f"{name}", dn[i], ACQUIRED=f"2019-{months[i]:02}-{i + 1:02}", **place)
         everything.append(patch_statistics(folder / str(round_), by, BANDS, offset=0))
     first, second = everything
     whole = sum(BandHistogram.from_array(dn[i], BANDS, mask=masks[i], offset=0).counts for i in range(5))
@@ -308,6 +308,15 @@ def test_what_labels_themselves_call_no_data_is_unlabelled(tmp_path):
         dataset.nodata = 255
     table = patch_statistics(tmp_path, bands=BANDS).table("landcover").set_index("landcover")
     assert table["n_pixels"].to_dict() == {"trees": 1, "unlabelled": 2}
+
+
+def test_a_patch_that_is_there_twice_counts_once(tmp_path):
+    for folder in ("one", "two"):
+        write_patch(tmp_path / folder, "a_20190101", [[[1, 2, 3]]] * 2)
+    write_patch(tmp_path / "two", "a_20190106", [[[1, 2, 3]]] * 2)
+    statistics = patch_statistics(tmp_path, bands=BANDS, offset=0)
+    assert statistics.n_patches == 2
+    assert statistics.skipped == {"place and day of an earlier patch": ["two/a_20190101.tif"]}
 
 
 def test_a_file_is_no_folder(tmp_path):

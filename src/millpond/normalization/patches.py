@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from rasterio.warp import transform
 from tqdm import tqdm
 
@@ -69,7 +70,7 @@ def find_patches(
 
     Patches may lie in different UTM zones. Those whose size in pixels is not the most frequent one, whose pixels are
     more than 5 % larger or smaller than the most frequent ones, that lack a coordinate reference system, or a date
-    where `dated`, are skipped.
+    where `dated`, or that have place and day of an earlier one, are skipped.
 
     Parameters
     ----------
@@ -129,25 +130,26 @@ def find_patches(
     # Of sizes that are equally frequent the largest, so that the order of the files doesn't matter.
     shape = max(Counter(size for _, size, _ in found).items(), key=lambda item: item[::-1])[0]
     pixel = _commonest([size for _, own_shape, size in found if own_shape == shape])
-    kept = []
+    kept, seen = [], set()
     for patch, own_shape, size in found:
         if own_shape != shape:
             skipped.setdefault(f"size not {shape[0]} x {shape[1]}", []).append(patch.name)
         elif abs(size / pixel - 1) > _PIXEL_SIZE_TOLERANCE:
             skipped.setdefault(f"pixel size not {pixel:.3g}", []).append(patch.name)
+        elif patch.acquired and (patch.grid, patch.acquired) in seen:
+            skipped.setdefault("place and day of an earlier patch", []).append(patch.name)
         else:
+            seen.add((patch.grid, patch.acquired))
             kept.append(patch)
     return kept, skipped
 
 
 def _commonest(sizes: list[float]) -> float:
     """The size with most others within the tolerance; of equals the smallest."""
-    counted = Counter(sizes)
-
-    def n_alike(size: float) -> int:
-        return sum(n for other, n in counted.items() if abs(other / size - 1) <= _PIXEL_SIZE_TOLERANCE)
-
-    return max(counted, key=lambda size: (n_alike(size), -size))
+    ordered = np.sort(sizes)
+    ends = [ordered * (1 + sign * _PIXEL_SIZE_TOLERANCE) for sign in (-1, 1)]
+    n_alike = np.searchsorted(ordered, ends[1], "right") - np.searchsorted(ordered, ends[0], "left")
+    return float(ordered[n_alike.argmax()])
 
 
 def lies_beside(path: Path) -> bool:
