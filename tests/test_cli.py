@@ -137,8 +137,8 @@ def test_an_interrupt_is_one_line(run, ponds, monkeypatch):
     code, _, err = run("data", "get", "a")
     assert (code, err) == (
         130,
-        "millpond: stopped. Nothing is half-written. Downloads, runs and fits of networks go on where they stopped "
-        "with the same command; others begin anew.\n",
+        "millpond: stopped. Nothing is half-written. Downloads, runs and whatever keeps a checkpoint go on where they "
+        "stopped with the same command; others begin anew.\n",
     )
 
 

@@ -592,7 +592,7 @@ glue("tab-level-removed", plots.table(pd.DataFrame(rows)))
 # ```
 # ````
 #
-# Seeds differ by up to {glue:text}`level_seed_spread` in R² at Brush Creek, so three of the network tell little. None of the effects explains why the curve does badly there.
+# Seeds differ by up to {glue:text}`level_seed_spread` in R² at Brush Creek, so a few of the network tell little. None of the effects explains why the curve does badly there.
 #
 # ## The study's claims
 #

@@ -569,7 +569,7 @@ def likeness_of_rankings(seed: int) -> float:
     return float(np.mean(taus))
 
 
-alike = pd.Series({seed: likeness_of_rankings(seed) for seed in mcc.index})
+tau = pd.Series({seed: likeness_of_rankings(seed) for seed in mcc.index})
 faster = [verdict_of_extreme(falling, WORST) for falling in (fall, share)]
 steady = int(falls[linear].to_numpy().sum()), falls[linear].size
 unsteady = int((~falls[others]).to_numpy().sum()), falls[others].size
@@ -584,7 +584,7 @@ claims = [
     ("values that leave [0, 1] help", "p1-p99 less p1-p99-bounded", interval(mcc[REFERENCE] - mcc[SECOND]), verdict(mcc[REFERENCE] - mcc[SECOND])),
     ("validation loss falls steadily for linear methods, and not for the others", "from the second epoch on", "{} of {}; not {} of {}".format(*steady, *unsteady), verdict_of_counts(steady, unsteady)),
     ("validation loss is further from training loss for the others", "difference of the gaps without sign, after the last epoch", interval(further), verdict(further)),
-    ("loss, IoU, accuracy and MCC rank alike", f"Kendall's tau of the eight, mean of all pairs of scores of a layer; above {LEAST_TAU:g}, which is three of four pairs in one order", interval(alike), verdict(alike - LEAST_TAU)),
+    ("loss, IoU, accuracy and MCC rank alike", f"Kendall's tau of the eight, mean of all pairs of scores of a layer; above {LEAST_TAU:g}, which is three of four pairs in one order", interval(tau), verdict(tau - LEAST_TAU)),
     ("standardization suits less than percentiles", "p1-p99 less z-score", interval(mcc[REFERENCE] - mcc[Z_SCORE]), verdict(mcc[REFERENCE] - mcc[Z_SCORE])),
 ]  # fmt: skip
 glue(

@@ -181,6 +181,7 @@ pairs = pd.DataFrame(
 )
 of_eight = by_seed(at_the_end(archived), MCC)[list(NORMALIZATIONS)]
 ranked = of_eight.mean().sort_values()
+assert ranked.index[0] == LOWEST  # it was chosen by this archive
 spread = of_eight.loc[training.index, ranked.index[-1]] - of_eight.loc[training.index, ranked.index[0]]
 
 # %% tags=["remove-cell", "nbval-check-output"]

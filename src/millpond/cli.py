@@ -70,8 +70,8 @@ def _main(arguments: list[str]) -> int:
         return 2
     if code == 130:  # newer typers turn the interrupt into an exit code
         _complain(
-            "stopped. Nothing is half-written. Downloads, runs and fits of networks go on where they stopped with the "
-            "same command; others begin anew."
+            "stopped. Nothing is half-written. Downloads, runs and whatever keeps a checkpoint go on where they "
+            "stopped with the same command; others begin anew."
         )
     return code if isinstance(code, int) else 0
 

@@ -1,5 +1,6 @@
 import inspect
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from millpond.normalization import delineation, fields
 from millpond.normalization.europe import survey
 from millpond.normalization.fields import BATCH_NORM, INPUTS, PER_IMAGE, TRAIN, VALID, Z_SCORE
 from millpond.normalization.segmentation import LandCoverSegmenter
-from millpond.normalization.study import EXTREMES, LONGER, PROFILES, grids_of
+from millpond.normalization.study import EXTREMES, FIELDS, LONGER, PROFILES, grids_of
 
 RNG = np.random.default_rng(0)
 TINY = {"epochs": 1, "n_train": 6, "n_valid": 4, "size": 32}
@@ -143,6 +144,13 @@ def test_the_grids_of_all_profiles_name_what_the_functions_take(profile):
         assert cases
         for case in cases:
             inspect.signature(function).bind(seed=0, **case)
+
+
+def test_known_differences_name_the_images_of_the_full_profile():
+    text = (Path(__file__).parents[2] / "book" / "known-differences.md").read_text("utf-8")
+    full = FIELDS["full"]
+    told = f"{full['n_train']} patches of {full['size']} by {full['size']} pixels train, {full['n_valid']} judge"
+    assert told in text
 
 
 def test_the_grids_of_the_full_profile_have_all_cases():
