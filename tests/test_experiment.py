@@ -63,8 +63,10 @@ def whole(tmp_path_factory):
 
 # A script of slow runs that logs each start: what it logs twice was repeated.
 SLOW = """
-import sys, time
+import signal, sys, time
 from millpond.experiment import run_grid
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
 def slow(seed, base):
     with open(sys.argv[1] + ".log", "a") as log:
