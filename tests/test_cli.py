@@ -190,10 +190,11 @@ def test_run_passes_on_what_is_given(run, study, monkeypatch, tmp_path):
     folder = tmp_path / "pond" / "quick"
     assert run("run", "pond") == (0, f"pond, quick: all runs are in {folder} (`millpond results`).\n", "")
     options = ("--workers", "2", "--scheduler", "tcp://h:1", "--store", str(tmp_path), "--retry-failed")
+    options += ("--only", "deep")
     run("run", "pond", "--profile", "full", *options)
     assert study == [
-        {"profile": "quick", "workers": 1, "scheduler": None, "store": folder, "retry_failed": False},
-        {"profile": "full", "workers": 2, "scheduler": "tcp://h:1", "store": tmp_path, "retry_failed": True},
+        dict(profile="quick", workers=1, scheduler=None, store=folder, retry_failed=False, only=None),
+        dict(profile="full", workers=2, scheduler="tcp://h:1", store=tmp_path, retry_failed=True, only="deep"),
     ]
 
 

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from millpond import provenance
-from millpond.experiment import ExperimentError, load_manifest, load_paired_runs, load_runs, results_dir, run_grid
+from millpond.experiment import (
+    ExperimentError,
+    load_manifest,
+    load_paired_runs,
+    load_runs,
+    results_dir,
+    run_grid,
+    run_grids,
+)
 from millpond.runs import digest, from_cell, read_cells, to_cell
 
 CASES = [{"size": size, "noise": noise} for size in (3, 5) for noise in (0.0, 0.1)]
@@ -487,3 +495,11 @@ def test_a_run_whose_id_looks_like_a_number_is_not_repeated(tmp_path):
 
 def double(x, seed):
     return {"y": 2 * x}
+
+
+def test_one_grid_of_several_is_run_alone(tmp_path):
+    grids = {name: (two_rows, [{"size": 3}], 1, name) for name in ("first", "second")}
+    assert list(run_grids(grids, tmp_path, only="second", progress=False)) == ["second"]
+    assert [folder.name for folder in tmp_path.iterdir()] == ["second"]
+    with pytest.raises(ExperimentError, match="archive 'third' found, one of first, second expected"):
+        run_grids(grids, tmp_path, only="third")

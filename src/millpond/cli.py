@@ -24,7 +24,7 @@ STUDIES = {
     "lstm_cnn": "millpond.lstm_cnn.study",
     "level": "millpond.level.study",
 }
-"""Modules with `run(profile, store, workers, scheduler)` and the names of their `PROFILES`."""
+"""Modules with `run(profile, store, **options of run_grids)` and the names of their `PROFILES`."""
 
 ROOMS = {
     "normalize": ("millpond.normalization.commands", "Normalize your own images."),
@@ -221,6 +221,9 @@ def run(
         Path | None, typer.Option(metavar="DIR", help="Folder of the runs; default: results/STUDY/PROFILE.")
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Repeat runs that failed before.")] = False,
+    only: Annotated[
+        str | None, typer.Option(metavar="ARCHIVE", help="One archive of the study, as its folder is called.")
+    ] = None,
 ) -> None:
     """Run a study, going on with what an earlier call left to do."""
     if study not in STUDIES:
@@ -236,14 +239,16 @@ def run(
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FailedRunsWarning)
-        module.run(profile=profile, store=store, workers=workers, scheduler=scheduler, retry_failed=retry_failed)
+        module.run(
+            profile=profile, store=store, workers=workers, scheduler=scheduler, retry_failed=retry_failed, only=only
+        )
     failed = [str(warning.message) for warning in caught if issubclass(warning.category, FailedRunsWarning)]
     for warning in caught:
         if not issubclass(warning.category, FailedRunsWarning):
             _complain(f"warning: {warning.message}")
     if failed:
         raise ExperimentError(f"{' '.join(failed)} Here: --retry-failed.")
-    typer.echo(f"{study}, {profile}: all runs are in {store} (`millpond results`).")
+    typer.echo(f"{study}, {profile}: all runs{f' of {only}' if only else ''} are in {store} (`millpond results`).")
 
 
 @app.command()

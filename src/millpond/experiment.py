@@ -136,6 +136,8 @@ def run_grid(
 def run_grids(
     grids: Mapping[str, tuple[Callable, Sequence[Mapping], int | Sequence[int], str]],
     store: str | os.PathLike,
+    *,
+    only: str | None = None,
     **options,
 ) -> dict[str, pd.DataFrame]:
     """Run or resume the grids of a study one after the other.
@@ -145,16 +147,26 @@ def run_grids(
     grids : mapping
         By archive, the folder of `store` that it gets: function, cases, seeds, and what it is, in words.
     store : path
+    only : str, optional
+        The archive to run; by default all.
     **options
         As in `run_grid`: `workers`, `scheduler`, `retry_failed`.
 
     Returns
     -------
     dict of archive name to DataFrame
+
+    Raises
+    ------
+    ExperimentError
+        If there is no archive called so.
     """
+    if only is not None and only not in grids:
+        raise ExperimentError(f"archive {only!r} found, one of {', '.join(grids)} expected.")
     return {
         name: run_grid(function, cases, seeds, Path(store) / name, what=what, **options)
         for name, (function, cases, seeds, what) in grids.items()
+        if only in (None, name)
     }
 
 

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -146,13 +147,18 @@ class Patience(Callback):
 
 
 class Checkpoint(Callback):
-    """Write a checkpoint after each epoch."""
+    """Write a checkpoint after each epoch, or after those by whose end some minutes have passed, and after the last."""
 
-    def __init__(self, path: str | Path, settings: dict):
+    def __init__(self, path: str | Path, settings: dict, minutes: float = 0.0):
         self.path = Path(path)
         self.settings = settings
+        self.minutes = minutes
+        self.written_ = time.monotonic()
 
     def on_epoch_end(self, net, **kwargs) -> None:
+        if time.monotonic() - self.written_ < 60 * self.minutes and len(net.history) < net.max_epochs:
+            return
+        self.written_ = time.monotonic()
         content = {
             "settings": json.dumps(self.settings, sort_keys=True),
             "module": net.module_.state_dict(),
@@ -195,7 +201,8 @@ def resume(net: NeuralNet, path: str | Path, settings: dict) -> None:
 
 def fingerprint(estimator: BaseEstimator, *samples: np.ndarray) -> dict:
     """What a checkpoint has to agree with: the estimator's settings, and the samples of its training and validation."""
-    settings = {name: value for name, value in estimator.get_params().items() if name not in ("checkpoint", "progress")}
+    free = ("checkpoint", "checkpoint_minutes", "progress")
+    settings = {name: value for name, value in estimator.get_params().items() if name not in free}
     state = hashlib.sha256()
     for array in samples:
         state.update(f"{array.dtype}{array.shape}".encode())
@@ -252,8 +259,11 @@ class TorchEstimator(BaseEstimator):
     """What estimators with a torch network share: one way to train, resume, stop, save and load.
 
     A subclass has the parameters `augmentation`, `max_epochs`, `batch_size`, `learning_rate`, `weight_decay`,
-    `patience`, `checkpoint`, `device`, `random_state` and `progress`.
+    `patience`, `checkpoint`, `device`, `random_state` and `progress`. It may have those that are set here, too.
     """
+
+    schedule = "one-cycle"
+    checkpoint_minutes = 0.0
 
     @property
     def network_(self) -> nn.Module:
@@ -261,7 +271,7 @@ class TorchEstimator(BaseEstimator):
 
     @property
     def history_(self) -> list[dict]:
-        kept = ("_loss", "_acc", "_iou", "_mcc")
+        kept = ("_loss", "_mae", "_acc", "_iou", "_mcc")
         rows = self.net_.history
         return [{name: row[name] for name in row if name in ("epoch", "dur") or name.endswith(kept)} for row in rows]
 
@@ -282,7 +292,9 @@ class TorchEstimator(BaseEstimator):
 
     def _settings_of_net(self) -> dict:
         """Arguments of a skorch net, but for what is to be learnt."""
-        callbacks = [Seeds(self.random_state), OneCycle(float(self.learning_rate))]
+        callbacks = [Seeds(self.random_state)]
+        if self.schedule == "one-cycle":
+            callbacks.append(OneCycle(float(self.learning_rate)))
         if self.progress:
             callbacks.append(Bar())
         return {
@@ -309,7 +321,7 @@ class TorchEstimator(BaseEstimator):
         if self.checkpoint is not None:
             settings = fingerprint(self, *samples)
             resume(net, self.checkpoint, settings)
-            net.callbacks_.append(("checkpoint", Checkpoint(self.checkpoint, settings)))
+            net.callbacks_.append(("checkpoint", Checkpoint(self.checkpoint, settings, self.checkpoint_minutes)))
         if self.patience is not None:
             net.callbacks_.append(("patience", Patience(self.patience)))
         train(net, X, y)

@@ -83,6 +83,30 @@ def test_a_stopped_fit_goes_on_to_the_same_weights(n, tmp_path, monkeypatch):
         LevelRegressor("channel", **SMALL, checkpoint=path).fit(X, Y + 1)
 
 
+def test_watched_dates_change_no_weight():
+    alone = LevelRegressor(**SMALL).fit(X[:16], Y[:16])
+    watched = LevelRegressor(**SMALL).fit(X[:16], Y[:16], watched=(X[16:], Y[16:]))
+    assert same(alone, watched)
+    error_m = np.abs(watched.predict(X[16:]) - Y[16:]).mean()
+    scaled = watched.history_[-1]["valid_mae"]
+    assert scaled * (watched.highest_m_ - watched.lowest_m_) == pytest.approx(error_m, rel=1e-4)
+
+
+def test_a_constant_rate_stays():
+    fitted = LevelRegressor(**SMALL, schedule="constant").fit(X[:16], Y[:16])
+    assert {group["lr"] for group in fitted.net_.optimizer_.param_groups} == {1e-3}
+
+
+def test_checkpoints_are_as_rare_as_asked_and_the_last_epoch_has_one(tmp_path, monkeypatch):
+    path, seen = tmp_path / "epoch.pt", []
+    write = Checkpoint.on_epoch_end
+    monkeypatch.setattr(
+        Checkpoint, "on_epoch_end", lambda self, net, **kw: (write(self, net, **kw), seen.append(path.exists()))
+    )
+    LevelRegressor(**SMALL, checkpoint=path, checkpoint_minutes=60).fit(X[:16], Y[:16])
+    assert seen == [False] * (SMALL["max_epochs"] - 1) + [True]
+
+
 def test_the_learning_rate_falls_to_its_end_without_the_batch_of_one():
     fitted = LevelRegressor(**SMALL).fit(X[:17], Y[:17])
     cycle = dict(fitted.net_.callbacks_)["OneCycle"]

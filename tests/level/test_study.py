@@ -12,6 +12,7 @@ from millpond.level.baselines import AreaLevelRegressor
 from millpond.level.errors import LevelError
 from millpond.level.estimation import fit_level_model
 from millpond.level.twin import CHARACTERS, simulate
+from millpond.training import Checkpoint
 
 
 def small_twin(name, sensor, seed, without=None):
@@ -96,6 +97,41 @@ def test_the_quick_profile_runs_and_resumes(tmp_path):
     assert set(first["model"]) == {*study.BASELINES, study.NETWORK}
     study.run("quick", tmp_path)
     assert load_runs(tmp_path / "twin")["seconds"].tolist() == first["seconds"].tolist()
+
+
+def test_a_training_as_the_study_did_goes_on_after_a_kill_to_the_same_numbers(monkeypatch, tmp_path):
+    monkeypatch.setitem(study.SETTINGS, "paper", study.SETTINGS["paper"] | {"max_epochs": 4, "batch_size": 8})
+    monkeypatch.setattr(study, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr(study, "EVERY_EPOCH_UNTIL", 1)
+    case = {"reservoir": "BHC", "sensor": "sentinel2", "sampling": "random", "model": study.NETWORK, "seed": 0}
+    whole = study.score_twin(**case, profile="paper")
+    write = Checkpoint.on_epoch_end
+
+    def write_and_die(self, net, **kwargs):
+        self.minutes = 0
+        write(self, net, **kwargs)
+        if len(net.history) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "on_epoch_end", write_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            study.score_twin(**case, profile="paper")
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 1
+    assert study.score_twin(**case, profile="paper") == whole
+    assert [(row["epoch"], row["steps"]) for row in whole] == [(1, 3), (4, 12)]  # each, then each tenth, and the last
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_errors_while_a_network_trains_are_those_of_its_test_dates(monkeypatch, tmp_path):
+    monkeypatch.setitem(study.SETTINGS, "paper", study.SETTINGS["paper"] | {"max_epochs": 2, "batch_size": 8})
+    monkeypatch.setattr(study, "CHECKPOINTS", tmp_path)
+    seen = {}
+    scores = study._scores
+    monkeypatch.setattr(study, "_scores", lambda *known: seen.update(scores(*known)) or {})
+    last = study.score_twin("BHC", "sentinel2", "random", study.NETWORK, 0, profile="paper")[-1]
+    for name in ("r2", "rmse_m", "mae_m"):
+        assert last[name] == pytest.approx(seen[name], rel=1e-3), name
 
 
 def test_planned_runs_are_counted():

@@ -67,9 +67,7 @@ N_MEASURED = N_REFERENCE + N_TARGET_KNOWN
 _CORRELATIONS = {"kendall": stats.kendalltau, "spearman": stats.spearmanr, "pearson": stats.pearsonr}
 
 
-def run(
-    profile: str, store: Path, workers: int = 1, scheduler: str | None = None, retry_failed: bool = False
-) -> dict[str, pd.DataFrame]:
+def run(profile: str, store: Path, **options) -> dict[str, pd.DataFrame]:
     """Run or resume.
 
     Parameters
@@ -79,8 +77,8 @@ def run(
         all models and splits, the comparison with TauDEM, and the real dams of the United States and of Ceará.
     store : path
         Folder for the archives: `correlation`, and at `full` those of `_full_grids`.
-    workers, scheduler, retry_failed
-        As in `millpond.experiment.run_grid`.
+    **options
+        As of `millpond.experiment.run_grids`.
 
     Returns
     -------
@@ -99,7 +97,7 @@ def run(
     }
     if full:
         grids |= _full_grids()
-    return run_grids(grids, store, workers=workers, scheduler=scheduler, retry_failed=retry_failed)
+    return run_grids(grids, store, **options)
 
 
 def _full_grids() -> dict[str, tuple]:

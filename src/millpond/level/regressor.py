@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.metrics import make_scorer, mean_absolute_error
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetRegressor
+from skorch.callbacks import EpochScoring
 from skorch.helper import predefined_split
 from torch import nn
 
@@ -17,15 +19,16 @@ from millpond.training import Batches, MixedPrecision, TorchEstimator, save_weig
 
 _SCALES = ("lowest_m_", "highest_m_", "band_mean_", "band_std_")
 _LOSSES = {"squared": nn.MSELoss, "absolute": nn.L1Loss}
+_SCHEDULES = ("one-cycle", "constant")
 
 
 class LevelRegressor(RegressorMixin, TorchEstimator):
     """Read water levels off images with a ResNet-34, with or without attention.
 
     Levels are scaled to 0..1 by the lowest and the highest of the training, bands to mean 0 and standard deviation 1 by
-    all its pixels. Trained with AdamW and a one-cycle learning rate, by default on the squared error. The study states
-    the rate, the number of epochs and the batch:
-    `LevelRegressor(max_epochs=1500, batch_size=4, learning_rate=1e-4)`.
+    all its pixels. Trained with AdamW, by default with a one-cycle learning rate and on the squared error. The study
+    states one rate, the number of epochs and the batch:
+    `LevelRegressor(max_epochs=1500, batch_size=4, learning_rate=1e-4, schedule="constant")`.
 
     Parameters
     ----------
@@ -39,6 +42,8 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
     max_epochs, batch_size : int
     learning_rate : float
         The highest of the cycle.
+    schedule : str
+        "one-cycle", or "constant" for the same rate in each step.
     weight_decay : float
     validation_size : float
         Share of the training dates that is set aside, for the history and early stopping.
@@ -47,6 +52,8 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
     checkpoint : path, optional
         File that is written after each epoch. A fit that finds one of the same settings and samples goes on from there,
         to the same result.
+    checkpoint_minutes : float
+        Write it less often, so many minutes after the last time: it has a quarter of a gigabyte.
     device : str
         "auto", or a name that torch knows. On a GPU the arithmetic is in mixed precision.
     random_state : int
@@ -60,7 +67,7 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
     band_mean_, band_std_ : (n_bands,) arrays
     network_ : LevelNet
     history_ : list of dict
-        An epoch a row: `epoch`, `train_loss`, `dur`, and `valid_loss` if there are validation dates.
+        An epoch a row: `epoch`, `train_loss`, `dur`, and if there are validation dates `valid_loss` and `valid_mae`.
     """
 
     def __init__(
@@ -72,10 +79,12 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
         max_epochs=40,
         batch_size=8,
         learning_rate=1e-3,
+        schedule="one-cycle",
         weight_decay=0.01,
         validation_size=0.0,
         patience=None,
         checkpoint=None,
+        checkpoint_minutes=0.0,
         device="auto",
         random_state=0,
         progress=False,
@@ -87,15 +96,17 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.schedule = schedule
         self.weight_decay = weight_decay
         self.validation_size = validation_size
         self.patience = patience
         self.checkpoint = checkpoint
+        self.checkpoint_minutes = checkpoint_minutes
         self.device = device
         self.random_state = random_state
         self.progress = progress
 
-    def fit(self, X, y):
+    def fit(self, X, y, watched=None):
         """Train.
 
         Parameters
@@ -104,6 +115,8 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
             Reflectance, or backscatter in dB.
         y : (n_dates,) array
             Levels in metres.
+        watched : (images, levels) pair, optional
+            Validation dates in place of a share of the training's. Nothing is learnt from them.
 
         Raises
         ------
@@ -114,8 +127,8 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
         """
         X, y = _images(X), np.asarray(y, dtype=np.float64)
         self._check(X, y)
-        held_out = ()
-        if self.validation_size > 0:
+        held_out = () if watched is None else (_images(watched[0]), np.asarray(watched[1], dtype=np.float64))
+        if watched is None and self.validation_size > 0:
             X, X_valid, y, y_valid = train_test_split(
                 X, y, test_size=self.validation_size, random_state=self.random_state
             )
@@ -183,6 +196,8 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
         self._check_ranges(LevelError, share)
         if len(X) < 2 or self.batch_size < 2:
             raise LevelError(f"{len(X)} images in batches of {self.batch_size} found, two or more expected in each.")
+        if self.schedule not in _SCHEDULES:
+            raise LevelError(f"schedule={self.schedule!r} found, one of {', '.join(_SCHEDULES)} expected.")
         if self.loss not in _LOSSES:
             raise LevelError(f"loss={self.loss!r} found, one of {', '.join(_LOSSES)} expected.")
         if self.augmentation not in (None, "dihedral"):
@@ -196,6 +211,9 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
             raise LevelError("patience without validation dates found. Give a validation_size above 0.")
 
     def _net(self, train_split, n_samples: int = 0) -> NeuralNetRegressor:
+        settings = self._settings_of_net()
+        if train_split is not None:
+            settings["callbacks"].append(EpochScoring(make_scorer(mean_absolute_error), name="valid_mae"))
         net = _Net(
             LevelNet(len(self.band_mean_), self.attention, self.attention_width),
             criterion=_LOSSES[self.loss],
@@ -203,7 +221,7 @@ class LevelRegressor(RegressorMixin, TorchEstimator):
             iterator_valid__batch_size=64,
             optimizer__fused=True,  # 21 million weights: a third of a step's time else goes into their update
             train_split=train_split,
-            **self._settings_of_net(),
+            **settings,
         )
         return net.initialize()
 

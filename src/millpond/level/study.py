@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pooch
 import torch
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.model_selection import GroupKFold
 
 from millpond import datasets
 from millpond.experiment import run_grids
+from millpond.files import make_folder
 from millpond.level.baselines import AreaLevelRegressor, CorrectedLevelRegressor, baselines
 from millpond.level.errors import LevelError
 from millpond.level.estimation import BLOCK_DAYS, COVERAGE, fit_level_model
@@ -113,14 +115,18 @@ SETTINGS = {
     "quick": {"max_epochs": 3, "batch_size": 16},
     "full": {"max_epochs": 20, "batch_size": 8},
     "itoiz": {"max_epochs": 40, "batch_size": 4},
-    "paper": {"max_epochs": 1500, "batch_size": 4, "learning_rate": 1e-4},
+    "paper": {"max_epochs": 1500, "batch_size": 4, "learning_rate": 1e-4, "schedule": "constant"},
 }
-"""Of the network: `itoiz` is `full` for so few dates, `paper` the study's Table 3."""
+"""Of the network: `itoiz` is `full` for so few dates, `paper` the study's Table 3, which states one rate."""
+
+CHECKPOINTS = Path(pooch.os_cache("millpond")) / "checkpoints"
+"""Where trainings at `paper`, hours long, keep what they go on from when they were stopped."""
+
+EVERY_EPOCH_UNTIL, EVERY = 50, 10
+"""Of a training at `paper`, these epochs are kept, and every tenth beyond."""
 
 
-def run(
-    profile: str, store: Path, workers: int = 1, scheduler: str | None = None, retry_failed: bool = False
-) -> dict[str, pd.DataFrame]:
+def run(profile: str, store: Path, **options) -> dict[str, pd.DataFrame]:
     """Run or resume.
 
     Parameters
@@ -131,8 +137,8 @@ def run(
         a GPU.
     store : path
         Folder for the archives: `twin`, and beyond `quick` those of `grids_of`.
-    workers, scheduler, retry_failed
-        As in `millpond.experiment.run_grids`.
+    **options
+        As of `millpond.experiment.run_grids`.
 
     Returns
     -------
@@ -140,7 +146,7 @@ def run(
     """
     if profile not in PROFILES:
         raise LevelError(f"profile {profile!r} found, one of {', '.join(PROFILES)} expected.")
-    return run_grids(grids_of(profile), store, workers=workers, scheduler=scheduler, retry_failed=retry_failed)
+    return run_grids(grids_of(profile), store, **options)
 
 
 def n_planned(*names: str) -> int:
@@ -177,7 +183,7 @@ def grids_of(profile: str) -> dict[str, tuple]:
         {"target": name, "sources": "+".join(other for other in CALIFORNIA if other != name), "own": False}
         for name in CALIFORNIA
     ]
-    return {
+    grids = {
         "itoiz_scenes": (list_itoiz, [{}], 1, "What became of the dates of Itoiz"),
         "itoiz_baselines": (
             score_itoiz,
@@ -289,6 +295,10 @@ def grids_of(profile: str) -> dict[str, tuple]:
             "Depths of a reservoir that no training has seen",
         ),
     }
+    if profile == "full":
+        as_the_study = [optical[0] | {"model": model, "profile": "paper"} for model in NETWORKS]
+        grids["as_the_study"] = (score_twin, as_the_study, 1, "The twin of Brush Creek with the study's 1,500 epochs")
+    return grids
 
 
 @lru_cache(maxsize=2)
@@ -408,9 +418,10 @@ def score_twin(
     Returns
     -------
     list of dict
-        For a network, an epoch a row: `epoch`, `steps`, `train_loss`. The last one, or the only one, has `n_train`,
-        `n_test`, `train_r2`, and of the test `r2`, `rmse_m`, `mae_m`, `days_above_1_m` (errors of more than a metre)
-        and, of each test date, `levels_cm`, `errors_cm` and `days` since the first scene, joined by blanks.
+        For a network, an epoch a row: `epoch`, `steps` (updates), `train_loss`, and at `paper` `r2`, `rmse_m`, `mae_m`
+        of the test. The last one, or the only one, has `n_train`, `n_test`, `train_r2`, and of the test `r2`, `rmse_m`,
+        `mae_m`, `days_above_1_m` (errors of more than a metre) and, of each test date, `levels_cm`, `errors_cm` and
+        `days` since the first scene, joined by blanks.
         A network's also has `seen_on_shore` and `shore` (`share_on_shore`), and one with attention `band_weights`, the
         mean weight of each band.
     """
@@ -418,8 +429,15 @@ def score_twin(
     train, test = _split(scenes, sampling, seed)
     if at_most is not None:
         train = np.random.default_rng(seed).permutation(train)[:at_most]
-    fitted = unfitted(model, scenes, seed, profile).fit(scenes.images[train], scenes.level_m[train])
-    rows = _history(fitted)
+    fitted, options = unfitted(model, scenes, seed, profile), {}
+    resumable = profile == "paper" and model in NETWORKS
+    if resumable:
+        make_folder(CHECKPOINTS, LevelError)
+        name = "-".join(str(part) for part in (reservoir, sensor, sampling, model, without, at_most, seed))
+        fitted.set_params(checkpoint=CHECKPOINTS / f"{name}.pt", checkpoint_minutes=10)
+        options["watched"] = scenes.images[test], scenes.level_m[test]
+    fitted.fit(scenes.images[train], scenes.level_m[train], **options)
+    rows = _history(fitted, scenes.level_m[test])
     rows[-1] |= {"n_train": len(train), "train_r2": _r2(fitted, scenes.images[train], scenes.level_m[train])}
     rows[-1] |= _scores(scenes.level_m[test], fitted.predict(scenes.images[test]))
     rows[-1]["days"] = _days(scenes, test)
@@ -432,6 +450,8 @@ def score_twin(
         weights = fitted.network_.attention_weights(torch.as_tensor(fitted.scaled(scenes.images[test])))
         if NETWORKS[model]:
             rows[-1]["band_weights"] = " ".join(f"{weight:.3f}" for weight in weights["channel"].mean(dim=0))
+    if resumable:
+        fitted.checkpoint.unlink()
     return rows
 
 
@@ -546,14 +566,20 @@ def _split(scenes: Scenes, sampling: str, seed: int) -> tuple[np.ndarray, np.nda
     }[sampling]()
 
 
-def _history(fitted) -> list[dict]:
+def _history(fitted, watched_m: np.ndarray | None = None) -> list[dict]:
+    """What the epochs left; `watched_m` are the levels of the validation dates, of which errors are told."""
     if not isinstance(fitted, LevelRegressor):
         return [{}]
-    steps = np.cumsum(fitted.net_.history[:, "train_batch_count"])
-    return [
-        {"epoch": row["epoch"], "steps": int(n), "train_loss": float(row["train_loss"])}
-        for row, n in zip(fitted.history_, steps, strict=True)
-    ]
+    rows, range_m = [], fitted.highest_m_ - fitted.lowest_m_
+    for seen, steps in zip(fitted.history_, np.cumsum(fitted.net_.history[:, "train_batch_count"]), strict=True):
+        row = {"epoch": seen["epoch"], "steps": int(steps), "train_loss": float(seen["train_loss"])}
+        if "valid_loss" in seen:  # a mean squared error, levels scaled to 0..1
+            mse_m2 = seen["valid_loss"] * range_m**2
+            row |= {"r2": 1 - mse_m2 / watched_m.var(), "rmse_m": mse_m2**0.5, "mae_m": seen["valid_mae"] * range_m}
+            if row["epoch"] > EVERY_EPOCH_UNTIL and row["epoch"] % EVERY and row["epoch"] < fitted.max_epochs:
+                continue
+        rows.append(row)
+    return rows
 
 
 def _r2(fitted, images: np.ndarray, level_m: np.ndarray) -> float:

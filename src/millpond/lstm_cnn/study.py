@@ -47,9 +47,7 @@ _BATCH = {"mnist": 128, "digits": 32}
 _N_VALIDATION = {"mnist": 5_000, "digits": 144}
 
 
-def run(
-    profile: str, store: Path, workers: int = 1, scheduler: str | None = None, retry_failed: bool = False
-) -> dict[str, pd.DataFrame]:
+def run(profile: str, store: Path, **options) -> dict[str, pd.DataFrame]:
     """Run or resume.
 
     Parameters
@@ -58,8 +56,8 @@ def run(
         `quick` takes the bundled digits and three seeds, `full` MNIST and the histology patches of the data root.
     store : path
         Folder for the archives: `digits`, or those of `full_grids`.
-    workers, scheduler, retry_failed
-        As in `millpond.experiment.run_grid`.
+    **options
+        As of `millpond.experiment.run_grids`.
 
     Returns
     -------
@@ -69,13 +67,7 @@ def run(
         raise ClassificationError(f"profile {profile!r} found, one of {', '.join(PROFILES)} expected.")
     on_digits = [{"images": "digits", "network": name, "max_epochs": 20} for name in NETWORKS]
     grids = {"digits": (classify_digits, on_digits, 3, "Networks of the study on scikit-learn's digits")}
-    return run_grids(
-        grids if profile == "quick" else full_grids(),
-        store,
-        workers=workers,
-        scheduler=scheduler,
-        retry_failed=retry_failed,
-    )
+    return run_grids(grids if profile == "quick" else full_grids(), store, **options)
 
 
 def full_grids() -> dict[str, tuple]:

@@ -65,9 +65,7 @@ BLOCK_PIXELS = 128
 """Side of the blocks that are resampled: 1.28 km, several fields wide."""
 
 
-def run(
-    profile: str, store: Path, workers: int = 1, scheduler: str | None = None, retry_failed: bool = False
-) -> dict[str, pd.DataFrame]:
+def run(profile: str, store: Path, **options) -> dict[str, pd.DataFrame]:
     """Run or resume.
 
     Parameters
@@ -77,8 +75,8 @@ def run(
         what two cores can do in a few hours; `paper` as many patches as the study, for a GPU.
     store : path
         Folder for the archives of `grids_of`.
-    workers, scheduler, retry_failed
-        As in `millpond.experiment.run_grids`.
+    **options
+        As of `millpond.experiment.run_grids`.
 
     Returns
     -------
@@ -88,7 +86,7 @@ def run(
         raise NormalizationError(
             f"profile {profile!r} found, one of {', '.join(PROFILES)} expected. Name one of these."
         )
-    return run_grids(grids_of(profile), store, workers=workers, scheduler=scheduler, retry_failed=retry_failed)
+    return run_grids(grids_of(profile), store, **options)
 
 
 def grids_of(profile: str) -> dict[str, tuple]:
