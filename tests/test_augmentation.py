@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 
 from millpond import augmentation
-from millpond.augmentation import affine, dihedral
+from millpond.augmentation import DIVISORS, affine, dihedral, divisor
 
 
 def one_of(monkeypatch, *, turn_deg=0.0, stretch=0.0, shift=0.0):
@@ -73,3 +73,16 @@ def test_the_eight_ways_to_lay_a_square_come_equally_often():
     assert len(ways) == 8
     assert counts.min() > 900
     assert torch.equal(found[:, 0], found[:, 1])  # all channels alike
+
+
+def test_a_divisor_is_drawn_for_each_image_and_shared_by_its_bands():
+    torch.manual_seed(0)
+    dn = torch.tensor([3000, 1500]).view(1, 2, 1, 1).expand(4_000, 2, 3, 3)
+    found = divisor(dn)
+    assert (found == found[:, :, :1, :1]).all()
+    assert (found[:, 0] - 2 * found[:, 1]).abs().max() <= 1  # rounded
+    divided_by = 3000 * 3000 / found[:, 0, 0, 0]
+    assert DIVISORS[0] - 1 <= divided_by.min() < DIVISORS[0] + 20
+    assert DIVISORS[1] - 20 < divided_by.max() <= DIVISORS[1] + 5
+    assert divided_by.mean() == pytest.approx(np.mean(DIVISORS), rel=0.02)
+    assert divisor(torch.full((100, 1, 1, 1), 65_535)).max() == 65_535

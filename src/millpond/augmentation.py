@@ -10,6 +10,8 @@ LARGEST_TURN_DEG = 10
 LARGEST_STRETCH = 0.1
 LARGEST_SHIFT = 0.08
 """Of the image's width or height: two pixels of a digit of MNIST."""
+DIVISORS = (1500, 4500)
+"""What images of fields are divided by at random, where 3,000 is usual."""
 
 
 def affine(images: Tensor) -> Tensor:
@@ -55,6 +57,26 @@ def dihedral(images: Tensor) -> Tensor:
     images = torch.where(transpose, images.transpose(2, 3), images)
     images = torch.where(left_right, images.flip(3), images)
     return torch.where(up_down, images.flip(2), images)
+
+
+def divisor(images: Tensor) -> Tensor:
+    """Digital numbers as they would be if 3,000 were another divisor, drawn from `DIVISORS` for each image.
+
+    An augmentation that networks for Fields of The World offer.
+
+    Parameters
+    ----------
+    images : (n, bands, rows, cols) tensor
+        Digital numbers.
+
+    Returns
+    -------
+    (n, bands, rows, cols) float tensor
+        Whole numbers up to 65,535.
+    """
+    low, high = DIVISORS
+    drawn = low + (high - low) * torch.rand(len(images), 1, 1, 1)
+    return (images.float() * 3000 / drawn).round().clamp(max=65_535)
 
 
 AUGMENTATIONS = {"affine": affine, "dihedral": dihedral}

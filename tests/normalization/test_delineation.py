@@ -403,7 +403,7 @@ def test_samples_that_do_not_fit_are_refused(change, message):
         ({"normalization": "p1-p99"}, "normalization='p1-p99' found, None or what fit_normalization returns expected"),
         ({"encoder": "resnet"}, "encoder='resnet' found"),
         ({"encoder": "tu-resnet"}, "encoder='tu-resnet' found"),
-        ({"augmentation": "affine"}, "augmentation='affine' found, None or 'dihedral' expected"),
+        ({"augmentation": "affine"}, "augmentation='affine' found, one of .*'dihedral\\+divisor'"),
         ({"max_epochs": 0}, "max_epochs=0 found"),
         ({"patience": 2}, "patience without validation samples found"),
     ],
@@ -411,6 +411,13 @@ def test_samples_that_do_not_fit_are_refused(change, message):
 def test_settings_that_do_not_fit_are_refused(setting, message):
     with pytest.raises(NormalizationError, match=message):
         FieldSegmenter(**{"normalization": P1_P99} | SMALL | setting).fit(DN, PARCELS)
+
+
+def test_a_divisor_changes_images_and_leaves_their_parcels():
+    model = FieldSegmenter(augmentation="divisor")
+    X, y = model._changed((torch.as_tensor(DN[:2]), torch.as_tensor(PARCELS[:2])))
+    assert not np.array_equal(X.numpy(), DN[:2])
+    np.testing.assert_array_equal(y.numpy(), PARCELS[:2])
 
 
 def test_dihedral_needs_square_images():

@@ -9,9 +9,9 @@ from shapely import from_wkt
 from millpond import datasets
 from millpond.normalization import delineation, fields
 from millpond.normalization.europe import survey
-from millpond.normalization.fields import BATCH_NORM, INPUTS, PER_IMAGE, TRAIN, VALID, Z_SCORE
+from millpond.normalization.fields import BATCH_NORM, INPUTS, PER_IMAGE, RANDOM_DIVISOR, TRAIN, VALID, Z_SCORE
 from millpond.normalization.segmentation import LandCoverSegmenter
-from millpond.normalization.study import EXTREMES, FIELDS, LONGER, PROFILES, grids_of
+from millpond.normalization.study import EXTREMES, FIELDS, PROFILES, SIGMOIDS, grids_of, updates
 
 RNG = np.random.default_rng(0)
 TINY = {"epochs": 1, "n_train": 6, "n_valid": 4, "size": 32}
@@ -47,7 +47,9 @@ def test_factors_of_all_inputs():
     histogram = fields.year_histogram(0, 32, n=20)
     fitted = {name: fields.factors(name, histogram) for name in INPUTS}
     assert fitted[BATCH_NORM] is None
-    assert len({normalization.table.tobytes() for normalization in fitted.values() if normalization}) == len(INPUTS) - 1
+    tables = {name: normalization.table.tobytes() for name, normalization in fitted.items() if normalization}
+    assert tables.pop(RANDOM_DIVISOR) == tables["divisor-3000"]  # they differ in training only
+    assert len(set(tables.values())) == len(INPUTS) - 2
     mean = histogram.mean.round().astype(int)
     assert np.abs(fitted[Z_SCORE].table[range(4), mean]).max() < 0.01
 
@@ -155,7 +157,18 @@ def test_known_differences_name_the_images_of_the_full_profile():
 
 def test_the_grids_of_the_full_profile_have_all_cases():
     grids = grids_of("full")
-    assert len(grids["fields"][1]) == len(INPUTS) == 10
-    assert {case["normalization"] for case in grids["transfer"][1]} == {EXTREMES[0], PER_IMAGE}
-    assert len(grids["transfer"][1]) == 2 * (3 + 1)
-    assert {case["normalization"] for case in grids["fields_longer"][1]} == set(LONGER)
+    assert len(grids["fields"][1]) == len(INPUTS) == 8 + 4 + 5
+    assert {case["normalization"] for case in grids["transfer"][1]} == {EXTREMES[0], PER_IMAGE, *SIGMOIDS}
+    assert len(grids["transfer"][1]) == 2 * (3 + 1 + 2)
+    assert {case["normalization"] for case in grids["fields_longer"][1]} == set(INPUTS)
+
+
+def test_epochs_become_updates_of_whole_batches():
+    assert updates({"cases": [{"n_train": 17}]}, epochs=2) == 2 * 3
+
+
+def test_images_of_a_divisor_drawn_at_random_train_another_network():
+    asked = {"seed": 0, "encoder": "tu-lcnet_050", **TINY}
+    ((fixed,), (drawn,)) = (fields.score_fields(name, **asked) for name in ("divisor-3000", RANDOM_DIVISOR))
+    assert fixed["train_loss"] != drawn["train_loss"]
+    assert fixed["low_B02"] == drawn["low_B02"]

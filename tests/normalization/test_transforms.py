@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from millpond.normalization import (
     NORMALIZATIONS,
+    RIVALS,
     BandHistogram,
     DriftWarning,
     DynamicWorld,
@@ -89,22 +90,41 @@ def test_dynamic_world_maps_its_percentiles_to_fixed_points_of_the_sigmoid():
     dn = np.array([1, 10, 100, 200, 300, 400, 500, 1800, 2000, 3000, 9000], np.uint16).reshape(1, 1, -1)
     histogram = BandHistogram.from_array(dn, ("B02",))
     sigmoid_of_minus_1, sigmoid_of_4 = 1 / (1 + np.e), 1 / (1 + np.e**-4)
-    for method in ("dynamic-world-log-30-70", DynamicWorld(30, 70, log=False)):
+    for method in ("dynamic-world-log-30-70-difference", DynamicWorld(30, 70, log=False, divisor="difference")):
         table = fit_normalization(method, histogram).table[0]
         np.testing.assert_allclose(table[[200, 1800]], [sigmoid_of_minus_1, sigmoid_of_4], rtol=1e-6)
     # log(0.005 * 200 + 1) = log 2 and log(0.005 * 1800 + 1) = log 10; halfway between them is sigmoid(1.5) at sqrt(20)
     halfway = (20**0.5 - 1) / 0.005
-    log_table = fit_normalization("dynamic-world-log-30-70", histogram).table[0]
+    log_table = fit_normalization("dynamic-world-log-30-70-difference", histogram).table[0]
     assert log_table[int(halfway)] == pytest.approx(1 / (1 + np.exp(-1.5)), abs=1e-3)
 
 
 def test_dividing_by_the_upper_percentile_gives_the_published_runners_numbers():
     dn = np.array([1, 10, 100, 200, 300, 400, 500, 1800, 2000, 3000, 9000], np.uint16).reshape(1, 1, -1)
-    table = fit_normalization(DynamicWorld(divisor="upper"), BandHistogram.from_array(dn, ("B02",))).table[0]
+    table = fit_normalization("dynamic-world-log-30-70", BandHistogram.from_array(dn, ("B02",))).table[0]
     squashed = np.exp((np.log(1800 * 0.005 + 1) - np.log(2)) / np.log(10) * 5 - 1)
     assert table[1800] == pytest.approx(squashed / (squashed + 1), rel=1e-6)
-    with pytest.raises(NormalizationError, match=r"divisor 'mean' found, 'difference' or 'upper' expected"):
+    with pytest.raises(NormalizationError, match=r"divisor 'mean' found, 'upper' or 'difference' expected"):
         DynamicWorld(divisor="mean")
+
+
+def test_what_others_use_has_its_ends_where_they_say():
+    # 100 and 300 in equal parts: mean 200, standard deviation 100
+    histogram = BandHistogram.from_array(np.array([[[100, 300]]], np.uint16), ("B02",))
+    ends = {"z-score": [0, 1, -2, 3], "mean-2-std": [0.5, 0.75, 0, 1], "divisor-3000": [1 / 15, 0.1, 0, 1 / 6]}
+    assert set(ends) == set(RIVALS)
+    for name, expected in ends.items():
+        np.testing.assert_allclose(fit_normalization(name, histogram).table[0, [200, 300, 0, 500]], expected, rtol=1e-6)
+
+
+def test_a_range_that_begins_below_zero_is_read_back(tmp_path):
+    histogram = BandHistogram.from_array(np.array([[[1, 1, 1, 900]]], np.uint16), ("B02",))
+    fitted = fit_normalization("mean-2-std", histogram)
+    assert fitted.parameters["B02"]["c"] < 0
+    fitted.save(tmp_path / "n.json")
+    loaded = Normalization.load(tmp_path / "n.json")
+    assert (loaded.name, loaded.method) == ("mean-2-std", RIVALS["mean-2-std"])
+    np.testing.assert_array_equal(loaded.table, fitted.table)
 
 
 def test_equalization_is_numpys_interpolation_of_the_cumulative_distribution():
@@ -132,8 +152,8 @@ def test_a_band_of_no_data_is_refused(name):
 
 def test_an_unknown_name_is_refused_with_those_there_are():
     histogram = BandHistogram.from_array(np.ones((1, 1, 1), np.uint16), ("B02",))
-    with pytest.raises(NormalizationError, match=r"'z-score' found, one of min-max, p1-p99, .* expected"):
-        fit_normalization("z-score", histogram)
+    with pytest.raises(NormalizationError, match=r"'softmax' found, one of min-max, p1-p99, .* expected"):
+        fit_normalization("softmax", histogram)
 
 
 RNG = np.random.default_rng(1)

@@ -5,7 +5,10 @@ from millpond.normalization.exploration import PatchStatistics, patch_statistics
 from millpond.normalization.histogram import BandHistogram
 from millpond.normalization.offset import radiometric_offset
 from millpond.normalization.transforms import (
+    DIFFERENCES,
     NORMALIZATIONS,
+    RIVALS,
+    Division,
     DriftWarning,
     DynamicWorld,
     Equalization,
@@ -16,8 +19,11 @@ from millpond.normalization.transforms import (
 )
 
 __all__ = [
+    "DIFFERENCES",
     "NORMALIZATIONS",
+    "RIVALS",
     "BandHistogram",
+    "Division",
     "DriftWarning",
     "DynamicWorld",
     "Equalization",

@@ -27,15 +27,21 @@ from millpond.normalization.polygons import parcel_polygons
 from millpond.normalization.real_labels import read_ftw_inference, read_osm_land_cover, spatial_blocks
 from millpond.normalization.samples import read_sample
 from millpond.normalization.segmentation import LandCoverSegmenter
-from millpond.normalization.transforms import NORMALIZATIONS, Normalization, Standardization, fit_normalization
+from millpond.normalization.transforms import DIFFERENCES, NORMALIZATIONS, RIVALS, Normalization, fit_normalization
 
-Z_SCORE, BATCH_NORM = "z-score", "batch normalization"
+Z_SCORE, MEAN_2_STD, DIVISOR = RIVALS
+BATCH_NORM, RANDOM_DIVISOR = "batch normalization", "divisor-1500-4500"
 
 PER_IMAGE = "p1-p99 of each image"
 """No common factors at all: the rival of one set for a continent."""
 
-INPUTS = (*NORMALIZATIONS, Z_SCORE, BATCH_NORM)
-"""The study's eight, and two that it doesn't have: the plain z-score, and reflectance that the network normalizes."""
+OTHERS_USE = (*RIVALS, RANDOM_DIVISOR, BATCH_NORM)
+"""What the study doesn't have: also a divisor drawn anew for each training image, and reflectance that the network
+normalizes."""
+
+INPUTS = (*NORMALIZATIONS, *DIFFERENCES, *OTHERS_USE)
+"""All that networks are trained with: the study's eight, four of them with the other divisor too, and what others
+use."""
 
 EVERYWHERE = "everywhere"
 LATITUDES_DEG = {EVERYWHERE: (36.0, 66.0), "south": (36.0, 44.0), "north": (54.0, 62.0)}
@@ -84,7 +90,7 @@ def factors(name: str, histogram: BandHistogram) -> Normalization | None:
     """One of `INPUTS`, fitted; None is batch normalization."""
     if name == BATCH_NORM:
         return None
-    return fit_normalization(Standardization() if name == Z_SCORE else name, histogram)
+    return fit_normalization(DIVISOR if name == RANDOM_DIVISOR else name, histogram)
 
 
 def with_largest(histogram: BandHistogram, largest: int) -> BandHistogram:
@@ -135,7 +141,8 @@ def score_fields(
     fitted = factors(normalization, seen)
     if stretch != 1:
         fitted = fit_normalization(replace(NORMALIZATIONS[normalization], b=stretch), seen)
-    network = FieldSegmenter(fitted, encoder=encoder, max_epochs=epochs, random_state=seed)
+    augmentation = "divisor" if normalization == RANDOM_DIVISOR else None
+    network = FieldSegmenter(fitted, encoder=encoder, augmentation=augmentation, max_epochs=epochs, random_state=seed)
     network.fit(*train, validation=valid)
     rows = network.history_
     settled = network.adapted(train[0][:N_SETTLE]).evaluate(*valid)
@@ -226,6 +233,7 @@ def score_land_cover(normalization: str, seed: int, *, epochs: int = OSM_EPOCHS)
         A row a fold: `fold`, `n_train_pixels` and `n_test_pixels` with labels, `class_iou`, `class_acc`, `class_mcc`,
         `train_loss`, `largest_share` of a class among the test pixels, which is the accuracy of who always says that.
     """
+    augmentation = "dihedral+divisor" if normalization == RANDOM_DIVISOR else "dihedral"
     scene = read_osm_land_cover(OSM_EDGE_PIXELS)
     blocks = spatial_blocks(scene.dn, scene.labels, scene.polygons, n_folds=OSM_FOLDS, random_state=seed)
     rows = []
@@ -233,7 +241,10 @@ def score_land_cover(normalization: str, seed: int, *, epochs: int = OSM_EPOCHS)
         test = blocks.fold == fold
         images = blocks.images[~test]
         network = LandCoverSegmenter(
-            factors(normalization, _histogram_of(images)), augmentation="dihedral", max_epochs=epochs, random_state=seed
+            factors(normalization, _histogram_of(images)),
+            augmentation=augmentation,
+            max_epochs=epochs,
+            random_state=seed,
         )
         network.fit(images, blocks.labels[~test])
         truth = blocks.labels[test]

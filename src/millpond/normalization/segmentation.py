@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional
 from torch.optim.swa_utils import update_bn
 
-from millpond.augmentation import dihedral
+from millpond.augmentation import dihedral, divisor
 from millpond.files import write_text
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.histogram import as_digital_numbers
@@ -33,6 +33,7 @@ from millpond.training import Batches, MixedPrecision, TorchEstimator, save_weig
 STRIDE = 32
 """A U-Net with five halvings sees its input on a grid of this many pixels."""
 
+_AUGMENTATIONS = (None, "dihedral", "divisor", "dihedral+divisor")
 _FORMAT = "millpond segmenter, version 1"
 _NOT_SAVED = ("normalization", "checkpoint", "device", "progress")
 
@@ -126,8 +127,9 @@ class Segmenter(TorchEstimator):
         Fitted on the training images; becomes the first layer. None: reflectance and batch normalization of the input.
     encoder : str
         As segmentation-models-pytorch names them; always with random weights.
-    augmentation : None or "dihedral"
-        Turn and mirror training images and what belongs to them (`millpond.augmentation.dihedral`).
+    augmentation : None, "dihedral", "divisor" or "dihedral+divisor"
+        Turn and mirror training images and what belongs to them, make them brighter or darker, or both
+        (`millpond.augmentation`).
     max_epochs, batch_size : int
     learning_rate : float
         The highest of the cycle.
@@ -363,6 +365,10 @@ class Segmenter(TorchEstimator):
         X, y = batch
         if self.augmentation is None:
             return X, y
+        if "divisor" in self.augmentation:
+            X = divisor(X).to(torch.int32)
+        if "dihedral" not in self.augmentation:
+            return X, y
         layers = y if y.ndim == 4 else y[:, None]
         # One tensor, so that a target turns as its image does; float32 holds every digital number and label exactly.
         both = dihedral(torch.cat([X.float(), layers.float()], dim=1))
@@ -420,7 +426,7 @@ class Segmenter(TorchEstimator):
     def _check_settings(self, has_validation: bool) -> None:
         more = {
             "normalization": (Normalization | None, lambda _: True, "None or what fit_normalization returns"),
-            "augmentation": (str | None, lambda name: name in (None, "dihedral"), "None or 'dihedral'"),
+            "augmentation": (str | None, lambda name: name in _AUGMENTATIONS, f"one of {_AUGMENTATIONS}"),
         }
         self._check_ranges(NormalizationError, more)
         if self.patience is not None and not has_validation:
@@ -428,7 +434,7 @@ class Segmenter(TorchEstimator):
 
     def _check_batches(self, dn: np.ndarray) -> None:
         """Refuse what can't be trained on."""
-        if self.augmentation and dn.shape[2] != dn.shape[3]:
+        if "dihedral" in (self.augmentation or "") and dn.shape[2] != dn.shape[3]:
             raise NormalizationError(
                 f"images of {dn.shape[2]} x {dn.shape[3]} pixels found, square ones expected by dihedral augmentation. "
                 "Cut them."

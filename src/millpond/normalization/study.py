@@ -1,6 +1,7 @@
 """The normalization study's archived runs: tails, histograms of a simulated Europe, and networks under each
 normalization."""
 
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 
 from millpond.experiment import run_grids
 from millpond.normalization.assessment import long_tail, separability
+from millpond.normalization.delineation import FieldSegmenter
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.europe import NOTHING, explore
 from millpond.normalization.fields import (
@@ -23,7 +25,7 @@ from millpond.normalization.fields import (
 from millpond.normalization.histogram import BandHistogram
 from millpond.normalization.parcels import MECHANISMS
 from millpond.normalization.samples import SAMPLES, read_sample, read_vegetation
-from millpond.normalization.transforms import NORMALIZATIONS, fit_normalization
+from millpond.normalization.transforms import DIFFERENCES, NORMALIZATIONS, fit_normalization
 
 PROFILES = ("quick", "full", "paper")
 
@@ -44,6 +46,9 @@ FIELDS = {
 EXTREMES = ("p1-p99", "min-max")
 """The study's best and worst."""
 
+SIGMOIDS = ("dynamic-world-log-30-70", "dynamic-world-log-30-70-difference")
+"""Moved to another belt too: the scheme that Dynamic World itself uses, with either divisor."""
+
 LARGEST_DN = (10_000, 20_000, 65_535)
 """Largest digital numbers that min-max is to see: a few pixels decide on it, and how bright they are was built in."""
 
@@ -51,9 +56,6 @@ STRETCHED = {"p1-p99": 0.1, "min-max": 10.0}
 """Factors that bring each of the extremes to about the scale of the other, with its own ratio of the bands."""
 
 LONGER_EPOCHS = 20
-
-LONGER = (*EXTREMES, "dynamic-world-log-30-50")
-"""Trained for longer: the study's best and worst, and ours that came out lowest, chosen after looking."""
 
 MARGIN_MCC = 0.02
 """Differences of Matthews correlation below this count as none; chosen before any two networks could be compared."""
@@ -94,12 +96,15 @@ def grids_of(profile: str) -> dict[str, tuple]:
     quick = profile == "quick"
     europe = EUROPES[profile]
     settings = FIELDS[profile]
-    longer = [{"normalization": name, "epochs": LONGER_EPOCHS} for name in LONGER]
+    longer = [{"normalization": name, "epochs": LONGER_EPOCHS} for name in INPUTS]
     sensitivity = [*(name for name in MECHANISMS if name != "passes"), EVERY_MECHANISM_BUT_PASSES, EVERY_MECHANISM]
     transfers = [
         {"normalization": name, "trained": trained, "fitted": fitted}
         for trained in BELTS
-        for name, fitted in (*((EXTREMES[0], belt) for belt in (*BELTS, BOTH)), (PER_IMAGE, trained))
+        for name, fitted in (
+            *((EXTREMES[0], belt) for belt in (*BELTS, BOTH)),
+            *((name, trained) for name in (PER_IMAGE, *SIGMOIDS)),
+        )
     ]
     grids = {
         "long_tail": (
@@ -150,7 +155,7 @@ def grids_of(profile: str) -> dict[str, tuple]:
             score_fields,
             [settings | case for case in longer],
             3,
-            "The extremes for longer: does the gap close?",
+            "All inputs for longer: does the gap close?",
         ),
         "real_maps": (
             map_real_scenes,
@@ -176,6 +181,11 @@ def grids_of(profile: str) -> dict[str, tuple]:
 def at_the_end(runs: pd.DataFrame) -> pd.DataFrame:
     """Of trainings with a row an epoch, the rows after the last."""
     return runs[runs["epoch"] == runs["epoch"].max()]
+
+
+def updates(manifest: dict, epochs: int) -> int:
+    """Steps of the optimizer in so many epochs of an archive's trainings: what can be compared with other studies."""
+    return epochs * ceil(manifest["cases"][0]["n_train"] / FieldSegmenter().batch_size)
 
 
 def by_seed(runs: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -204,7 +214,7 @@ def compare_separability(sample: str, against: str, n_resamples: int, seed: int 
     """
     dn = read_sample(sample)
     histogram = BandHistogram.from_array(dn, offset=0)
-    normalizations = {name: fit_normalization(name, histogram) for name in NORMALIZATIONS}
+    normalizations = {name: fit_normalization(name, histogram) for name in (*NORMALIZATIONS, *DIFFERENCES)}
     inside = read_vegetation(sample, water=against == "everything")
     vegetated, other = counts_by_block(dn, inside)
     table = separability(normalizations, vegetated, other, n_resamples=n_resamples, random_state=seed)

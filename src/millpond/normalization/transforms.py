@@ -1,4 +1,4 @@
-"""The study's eight normalizations, each a function of the digital number that never decreases.
+"""The study's eight normalizations and what others use, each a function of the digital number that never decreases.
 
 A function of a 16-bit number is a table of 65,536 entries. So a fitted normalization *is* such a table, one
 a band: the slowest formula costs as much as the fastest, and a network on a GPU looks up the very same numbers.
@@ -10,7 +10,7 @@ Source: Oman Kadunc et al., How to normalize satellite images for deep learning 
 import json
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -82,23 +82,24 @@ class DynamicWorld:
     Parameters
     ----------
     lower, upper : float
-        Percentiles of x. With `divisor="difference"` they are mapped to sigmoid(-1) and sigmoid(4).
+        Percentiles of x. The lower one is mapped to sigmoid(-1); with `divisor="difference"` the upper one to
+        sigmoid(4).
     log : bool
         Take the logarithm first.
-    divisor : "difference" or "upper"
-        The paper's words imply the difference of the percentiles; the model runner that Google published divides by
-        the upper percentile.
+    divisor : "upper" or "difference"
+        The upper percentile, as in the model runner that Google published, or the difference of the percentiles, as
+        the words of Brown et al. imply. Only with the first do the tails look as the study describes them.
     """
 
     lower: float = 30
     upper: float = 70
     log: bool = True
-    divisor: str = "difference"
+    divisor: str = "upper"
 
     def __post_init__(self):
         _check_percentiles(self.lower, self.upper)
-        if self.divisor not in ("difference", "upper"):
-            raise NormalizationError(f"divisor {self.divisor!r} found, 'difference' or 'upper' expected.")
+        if self.divisor not in ("upper", "difference"):
+            raise NormalizationError(f"divisor {self.divisor!r} found, 'upper' or 'difference' expected.")
 
     def fit(self, histogram: BandHistogram) -> list[dict]:
         """The two percentiles of x for each band."""
@@ -147,21 +148,56 @@ class Equalization:
 
 @dataclass(frozen=True)
 class Standardization:
-    """The z-score, (x - mean) / standard deviation, which the study advises against where bands have long tails.
+    """Mean and standard deviation in place of percentiles: c = mean + lower std becomes 0, d = mean + upper std 1.
 
-    Not one of the study's eight. c is the mean and d lies one standard deviation above, so this is the linear
-    normalization that maps c to 0 and d to 1.
+    None of the study's eight. (0, 1) is the z-score, which the study advises against where bands have long tails;
+    (-2, 2), bounded, is what SatMAE and SSL4EO-S12 use.
+
+    Parameters
+    ----------
+    lower, upper : float
+        Standard deviations above the mean.
+    bounded : bool
+        Clip the result to [0, 1].
     """
+
+    lower: float = 0.0
+    upper: float = 1.0
+    bounded: bool = False
 
     def fit(self, histogram: BandHistogram) -> list[dict]:
         """c and d for each band."""
         return [
-            {"c": float(mean), "d": float(mean + std)} for mean, std in zip(histogram.mean, histogram.std, strict=True)
+            {"c": float(mean + self.lower * std), "d": float(mean + self.upper * std)}
+            for mean, std in zip(histogram.mean, histogram.std, strict=True)
         ]
 
     def apply(self, dn: np.ndarray, c: float, d: float) -> np.ndarray:
         """Float64 values of digital numbers."""
-        return (dn - c) / (d - c)
+        y = (dn - c) / (d - c)
+        return np.clip(y, 0, 1) if self.bounded else y
+
+
+@dataclass(frozen=True)
+class Division:
+    """One divisor for all bands, whatever the imagery: nothing is learned from the histogram.
+
+    None of the study's eight; networks for Fields of The World divide by 3,000.
+
+    Parameters
+    ----------
+    divisor : float
+    """
+
+    divisor: float = 3000.0
+
+    def fit(self, histogram: BandHistogram) -> list[dict]:
+        """c = 0 and d = divisor for each band."""
+        return [{"c": 0.0, "d": float(self.divisor)} for _ in histogram.bands]
+
+    def apply(self, dn: np.ndarray, c: float, d: float) -> np.ndarray:
+        """Float64 values of digital numbers."""
+        return dn / d
 
 
 def _check_percentiles(lower: float, upper: float) -> None:
@@ -171,7 +207,7 @@ def _check_percentiles(lower: float, upper: float) -> None:
         )
 
 
-Method = Linear | DynamicWorld | Equalization | Standardization
+Method = Linear | DynamicWorld | Equalization | Standardization | Division
 
 NORMALIZATIONS: dict[str, Method] = {
     "min-max": Linear(0, 100),
@@ -185,25 +221,42 @@ NORMALIZATIONS: dict[str, Method] = {
 }
 """The eight of the study by name."""
 
+DIFFERENCES: dict[str, Method] = {
+    f"{name}-difference": replace(method, divisor="difference")
+    for name, method in NORMALIZATIONS.items()
+    if isinstance(method, DynamicWorld)
+}
+"""Dynamic World's four with the other divisor."""
+
+RIVALS: dict[str, Method] = {
+    "z-score": Standardization(),
+    "mean-2-std": Standardization(-2, 2, bounded=True),
+    "divisor-3000": Division(3000),
+}
+"""What others use today, and the study did not try."""
+
+_NAMED = NORMALIZATIONS | DIFFERENCES | RIVALS
+
 _KINDS = {
     "linear": Linear,
     "dynamic-world": DynamicWorld,
     "equalization": Equalization,
     "standardization": Standardization,
+    "division": Division,
 }
 
 
 def method_named(name: str) -> Method:
-    """One of `NORMALIZATIONS`.
+    """One of `NORMALIZATIONS`, `DIFFERENCES` or `RIVALS`.
 
     Raises
     ------
     NormalizationError
         If there is none of this name.
     """
-    if name not in NORMALIZATIONS:
-        raise NormalizationError(f"normalization {name!r} found, one of {', '.join(NORMALIZATIONS)} expected.")
-    return NORMALIZATIONS[name]
+    if name not in _NAMED:
+        raise NormalizationError(f"normalization {name!r} found, one of {', '.join(_NAMED)} expected.")
+    return _NAMED[name]
 
 
 def fit_normalization(method: str | Method, histogram: BandHistogram, *, source: str = "") -> "Normalization":
@@ -211,8 +264,9 @@ def fit_normalization(method: str | Method, histogram: BandHistogram, *, source:
 
     Parameters
     ----------
-    method : str or Linear, DynamicWorld, Equalization, Standardization
-        One of `NORMALIZATIONS` by name, or one with parameters of your own, such as `Linear(2, 98)`.
+    method : str or Linear, DynamicWorld, Equalization, Standardization, Division
+        One of `NORMALIZATIONS`, `DIFFERENCES` or `RIVALS` by name, or one with parameters of your own, such as
+        `Linear(2, 98)`.
     histogram : BandHistogram
         The pixels to fit on: the training images, and nothing else.
     source : str
@@ -261,7 +315,7 @@ class Normalization:
     Attributes
     ----------
     name : str
-    method : Linear, DynamicWorld, Equalization or Standardization
+    method : Linear, DynamicWorld, Equalization, Standardization or Division
     bands : tuple of str
     offset : int or None
         Radiometric offset of the digital numbers fitted on.
@@ -468,7 +522,7 @@ class Normalization:
             "parameters": tuple(self.parameters) == tuple(self.percentiles) == self.bands,
             "offset": self.offset is None or (isinstance(self.offset, int) and 0 <= self.offset < N_DN),
             "percentiles": percentiles.shape == (len(self.bands), 101) and bool((np.diff(percentiles) >= 0).all()),
-            "range": all(0 <= c < min(d, N_DN) and d < 2 * N_DN for c, d in limits),  # mean + std may exceed 65535
+            "range": all(-N_DN < c < min(d, N_DN) and d < 2 * N_DN for c, d in limits),  # mean - 2 std may be below 0
             "pixels": bool((counts >= 0).all()),
         }
         wrong = [name for name, holds in facts.items() if not holds]
@@ -487,7 +541,7 @@ def _kind(method) -> str:
 
 
 def _describe(method) -> str:
-    known = [name for name, other in NORMALIZATIONS.items() if other == method]
+    known = [name for name, other in _NAMED.items() if other == method]
     return known[0] if known else repr(method)
 
 
