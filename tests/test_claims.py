@@ -34,20 +34,22 @@ def test_intervals_are_those_of_scipy(values):
 
 @pytest.mark.parametrize(
     ("differences", "said"),
-    [([1, 1.1, 0.9], "confirmed"), ([-1, -1.1, -0.9], "refuted"), ([1, -1, 0.5], "open"), ([5], "open")],
+    [([1, 1.1, 0.9], "holds here"), ([-1, -1.1, -0.9], "fails here"), ([1, -1, 0.5], "undecided"), ([5], "undecided")],
 )
 def test_a_claim_gets_a_verdict(differences, said):
     assert verdict(differences) == said
 
 
-@pytest.mark.parametrize(("low", "high", "said"), [(0.1, 2, "confirmed"), (-2, -0.1, "refuted"), (-0.1, 0.1, "open")])
+@pytest.mark.parametrize(
+    ("low", "high", "said"), [(0.1, 2, "holds here"), (-2, -0.1, "fails here"), (-0.1, 0.1, "undecided")]
+)
 def test_an_interval_gets_a_verdict(low, high, said):
     assert verdict_of_interval(low, high) == said
 
 
 @pytest.mark.parametrize(
     ("counts", "said"),
-    [([(3, 3)], "confirmed"), ([(0, 3)], "refuted"), ([(1, 3)], "in part"), ([(0, 3), (1, 1)], "in part")],
+    [([(3, 3)], "holds here"), ([(0, 3)], "fails here"), ([(1, 3)], "undecided"), ([(0, 3), (1, 1)], "undecided")],
 )
 def test_counts_get_a_verdict(counts, said):
     assert verdict_of_counts(*counts) == said
@@ -71,21 +73,21 @@ def scores(**means) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("means", "name", "highest", "found"),
     [
-        ({"a": 1, "b": 0, "c": 0.5}, "a", True, ("confirmed", 2, 0)),
-        ({"a": 1, "b": 0, "c": 0.5}, "b", False, ("confirmed", 2, 0)),
-        ({"a": 1, "b": 0, "c": 0.5}, "c", True, ("refuted", 1, 1)),
-        ({"a": 1, "b": 0, "c": 1}, "a", True, ("open", 1, 0)),
+        ({"a": 1, "b": 0, "c": 0.5}, "a", True, ("holds here", 2, 0)),
+        ({"a": 1, "b": 0, "c": 0.5}, "b", False, ("holds here", 2, 0)),
+        ({"a": 1, "b": 0, "c": 0.5}, "c", True, ("fails here", 1, 1)),
+        ({"a": 1, "b": 0, "c": 1}, "a", True, ("undecided", 1, 0)),
     ],
 )
 def test_the_best_must_beat_each(means, name, highest, found):
     assert verdict_of_extreme(scores(**means), name, highest=highest) == found
 
 
-def test_nothing_is_concluded_without_spread():
-    same = pd.DataFrame({"a": [1.0, 1], "b": [0.0, 0], "c": [0.0, 0]})
-    assert verdict_of_extreme(same, "a") == ("open", 0, 0)
-    assert verdict_of_extreme(scores(a=1, b=0)[:1], "a") == ("open", 0, 0)
-    assert verdict_of_equality(same, 0.1) == "open"
+def test_nothing_is_concluded_from_one_row_or_from_a_tie():
+    assert verdict_of_extreme(scores(a=1, b=0)[:1], "a") == ("undecided", 0, 0)
+    assert verdict_of_equality(scores(a=0, b=0)[:1], 9) == "undecided"
+    tie = pd.DataFrame({"a": [1.0, 1], "b": [1.0, 1], "c": [0.0, 0]})
+    assert verdict_of_extreme(tie, "a") == ("undecided", 1, 0)
 
 
 def test_rows_that_are_not_whole_count_nowhere():
@@ -98,12 +100,12 @@ def test_rows_that_are_not_whole_count_nowhere():
 def test_error_rates_are_kept():
     rng = np.random.default_rng(0)
     said = [verdict_of_extreme(pd.DataFrame(rng.normal(size=(5, 8))), 0)[0] for _ in range(400)]
-    assert said.count("confirmed") <= 0.05 * 400
-    assert said.count("refuted") <= 0.08 * 400  # 5 % two-sided, with what 400 draws may add
+    assert said.count("holds here") <= 0.05 * 400
+    assert said.count("fails here") <= 0.08 * 400  # 5 % two-sided, with what 400 draws may add
 
 
 @pytest.mark.parametrize(
-    ("apart", "margin", "said"), [(0.0, 0.1, "confirmed"), (0.5, 0.1, "refuted"), (0.0, 0.001, "open")]
+    ("apart", "margin", "said"), [(0.0, 0.1, "holds here"), (0.5, 0.1, "fails here"), (0.0, 0.001, "undecided")]
 )
 def test_about_the_same_takes_a_margin(apart, margin, said):
     table = scores(a=0, b=apart, c=0)
@@ -126,3 +128,20 @@ def test_holm_is_that_of_statsmodels(p):
     with mock.patch("gc.collect"):  # statsmodels calls it each time: a minute in all, after many other tests
         expected = multipletests(p, 0.05, method="holm")[0]
     np.testing.assert_array_equal(holm(np.array(p)), expected)
+
+
+def test_real_data_confirm_and_refute_and_a_simulation_says_what_holds_in_it():
+    ahead = pd.DataFrame({"a": [1.0, 1.2], "b": [0.0, 0.1]})
+    words = {real: (verdict([1, 1.1], real=real), verdict([-1, -1.1], real=real)) for real in (False, True)}
+    assert words == {False: ("holds here", "fails here"), True: ("confirmed", "refuted")}
+    assert verdict_of_counts((2, 2), real=True) == "confirmed"
+    assert verdict_of_extreme(ahead, "a", real=True)[0] == "confirmed"
+    assert verdict_of_extreme(ahead, "b", real=True)[0] == "refuted"
+    assert verdict_of_equality(ahead[["a"]] - 1.1, 5, real=True) == "confirmed"
+
+
+@pytest.mark.parametrize(("lead", "said"), [(1.0, "holds here"), (-1.0, "fails here"), (0.0, "undecided")])
+def test_identical_leads_get_one_verdict_whoever_is_asked(lead, said):
+    leads = pd.Series([lead] * 3)
+    assert verdict(leads) == said
+    assert verdict_of_extreme(pd.DataFrame({"a": leads, "b": leads * 0}), "a")[0] == said

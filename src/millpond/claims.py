@@ -1,4 +1,8 @@
-"""What becomes of a claim: by the interval of a difference, or by the cases in which it holds."""
+"""What becomes of a claim: by the interval of a difference, or by the cases in which it holds.
+
+One rule for the words: *confirmed* and *refuted* is said by real data or by a study's own numbers (`real=True`); a
+simulation can only say that a claim *holds here* or *fails here*. Where neither is significant it is *undecided*.
+"""
 
 import numpy as np
 import pandas as pd
@@ -6,6 +10,18 @@ from scipy import stats
 
 ALPHA = 0.05
 """Of all tests; intervals hold the rest."""
+
+UNDECIDED = "undecided"
+
+
+def holds(real: bool) -> str:
+    """The word for a claim that holds."""
+    return "confirmed" if real else "holds here"
+
+
+def fails(real: bool) -> str:
+    """The word for a claim whose opposite holds."""
+    return "refuted" if real else "fails here"
 
 
 def mean_and_interval(differences, test_to_train: float = 0.0) -> tuple[float, float, float]:
@@ -33,51 +49,50 @@ def mean_and_interval(differences, test_to_train: float = 0.0) -> tuple[float, f
     return mean, mean - float(half), mean + float(half)
 
 
-def verdict(differences, test_to_train: float = 0.0) -> str:
+def verdict(differences, test_to_train: float = 0.0, *, real: bool = False) -> str:
     """What becomes of the claim that `differences` are above zero.
 
     Returns
     -------
-    "confirmed", "refuted" or "open"
-        Whether the 95 % interval of their mean (`mean_and_interval`) lies above zero, below, or holds it.
+    str
+        "holds here", "fails here" or "undecided": whether the 95 % interval of their mean (`mean_and_interval`) lies
+        above zero, below, or holds it; of `real` data "confirmed", "refuted" or "undecided".
     """
-    return verdict_of_interval(*mean_and_interval(differences, test_to_train)[1:])
+    return verdict_of_interval(*mean_and_interval(differences, test_to_train)[1:], real=real)
 
 
-def verdict_of_interval(low: float, high: float) -> str:
+def verdict_of_interval(low: float, high: float, *, real: bool = False) -> str:
     """The same, of an interval that was made in another way."""
-    return "confirmed" if low > 0 else "refuted" if high < 0 else "open"
+    return holds(real) if low > 0 else fails(real) if high < 0 else UNDECIDED
 
 
-def verdict_of_counts(*counts: tuple[int, int]) -> str:
-    """What becomes of a claim that is asked in several cases.
+def verdict_of_counts(*counts: tuple[int, int], real: bool = False) -> str:
+    """What becomes of a claim that is asked in several cases: does it hold in all, in none, or in some (undecided)?
 
     Parameters
     ----------
     *counts : (int, int)
         In how many cases it holds, and how many there are; of several such pairs the sums count.
-
-    Returns
-    -------
-    "confirmed", "refuted" or "in part"
-        Whether it holds in all cases, in none, or in some.
+    real : bool
     """
     true, cases = (sum(numbers) for numbers in zip(*counts, strict=True))
-    return "confirmed" if true == cases else "refuted" if true == 0 else "in part"
+    return holds(real) if true == cases else fails(real) if true == 0 else UNDECIDED
 
 
 def p_above(differences: pd.DataFrame, null: float = 0.0, test_to_train: float = 0.0) -> np.ndarray:
     """One-sided p of the t-test that a column's mean is above `null`, over the rows that are whole.
 
-    1 where there is no spread to test with. `test_to_train` as in `mean_and_interval`.
+    The same rule as `mean_and_interval`: of one row nothing is significant; of several that are identical any
+    difference from `null` is.
     """
     whole = differences.dropna()
-    spread, n = whole.std().to_numpy(), len(whole)
-    p = np.ones(whole.shape[1])
-    usable = spread > 0  # false for one row too
-    error = spread[usable] * np.sqrt(1 / max(n, 1) + test_to_train)
-    p[usable] = stats.t.sf((whole.mean().to_numpy()[usable] - null) / error, n - 1)
-    return p
+    n = len(whole)
+    if n < 2:
+        return np.ones(whole.shape[1])
+    ahead = whole.mean().to_numpy() - null
+    error = whole.std().to_numpy() * np.sqrt(1 / n + test_to_train)
+    t = np.divide(ahead, error, out=np.copysign(np.inf, ahead), where=error > 0)
+    return np.where((error == 0) & (ahead == 0), 1.0, stats.t.sf(t, n - 1))
 
 
 def holm(p: np.ndarray) -> np.ndarray:
@@ -93,7 +108,7 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def verdict_of_extreme(
-    scores: pd.DataFrame, name: str, *, highest: bool = True, test_to_train: float = 0.0
+    scores: pd.DataFrame, name: str, *, highest: bool = True, test_to_train: float = 0.0, real: bool = False
 ) -> tuple[str, int, int]:
     """What becomes of the claim that one column is above all others, or below them.
 
@@ -109,10 +124,10 @@ def verdict_of_extreme(
 
     Returns
     -------
-    verdict : "confirmed", "refuted" or "open"
-        Confirmed if the claim holds against each of the others, by two-sided t-tests within rows. That takes no
-        correction, since all must hold. Refuted if the opposite holds against one of them, with Holm's correction for
-        their number.
+    verdict : str
+        It holds if it holds against each of the others, by two-sided t-tests within rows. That takes no correction,
+        since all must hold. It fails if the opposite holds against one of them, with Holm's correction for their
+        number.
     n_ahead, n_behind : int
         So many tests say that it holds, or, corrected, the opposite.
     """
@@ -120,11 +135,11 @@ def verdict_of_extreme(
     lead = -others.sub(scores[name], axis=0).dropna() * (1 if highest else -1)
     ahead, behind = (np.minimum(1, 2 * p_above(side, 0, test_to_train)) for side in (lead, -lead))
     n_ahead, n_behind = int((ahead < ALPHA).sum()), int(holm(behind).sum())
-    said = "refuted" if n_behind else "confirmed" if n_ahead == others.shape[1] else "open"
+    said = fails(real) if n_behind else holds(real) if n_ahead == others.shape[1] else UNDECIDED
     return said, n_ahead, n_behind
 
 
-def verdict_of_equality(differences: pd.DataFrame, margin: float) -> str:
+def verdict_of_equality(differences: pd.DataFrame, margin: float, *, real: bool = False) -> str:
     """What becomes of the claim that several things are about the same.
 
     Parameters
@@ -136,12 +151,12 @@ def verdict_of_equality(differences: pd.DataFrame, margin: float) -> str:
 
     Returns
     -------
-    "confirmed", "refuted" or "open"
-        Confirmed if each difference is significantly above -margin and below +margin (two one-sided t-tests); refuted
+    str
+        It holds if each difference is significantly above -margin and below +margin (two one-sided t-tests); it fails
         if one is significantly beyond, with Holm's correction for the number of differences.
     """
     within = np.maximum(p_above(differences, -margin), p_above(-differences, -margin))
     if (within < ALPHA).all():
-        return "confirmed"
+        return holds(real)
     beyond = np.minimum(p_above(differences, margin), p_above(-differences, margin))
-    return "refuted" if holm(np.minimum(1, 2 * beyond)).any() else "open"
+    return fails(real) if holm(np.minimum(1, 2 * beyond)).any() else UNDECIDED
