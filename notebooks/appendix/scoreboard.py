@@ -13,9 +13,9 @@
 #
 # Each row is a claim that a study makes and a chapter asks again. Numbers and verdicts are those of the chapters, read from their outputs, and so are no older than these. A verdict follows from an interval or a count, by one rule:
 #
-# - *confirmed*: the 95 % interval of the mean lies on the claim's side; or the claim holds in all cases that were counted;
-# - *refuted*: the interval lies on the other side; or all cases say the opposite;
-# - *open*: the interval holds both sides, a test is not significant, or not in all pairs, or there is but one training;
+# - *confirmed* and *refuted*: by real data or the study's own numbers, the 95 % interval of the mean lies on the claim's side, or on the other; or the claim holds in all cases that were counted, or in none;
+# - *holds here* and *fails here*: the same, by a simulation. It says what can happen, not what did;
+# - *undecided*: the interval holds both sides, a test is not significant, or not in all pairs, or there is but one training;
 # - *in part*: it holds in some of the cases counted;
 # - *not testable*: our data lack what the study gives as the cause;
 # - *built in*: it had to come out, since we put it in;
@@ -23,7 +23,7 @@
 #
 # Brackets are intervals in some chapters and ranges in others; the chapters say which. Claims about reservoirs are judged by the interval over reservoirs, seeds averaged.
 #
-# A verdict is about our data, which are seldom the study's. What was simulated says what can happen, not what did. Where we built an effect in, the chapter says so; a confirmed claim is then no evidence.
+# A verdict is about our data, which are seldom the study's. Where we built an effect in, the chapter says so; that it holds is then no evidence.
 
 # %% tags=["hide-input"]
 from functools import cache

@@ -29,6 +29,7 @@ from millpond import plots, published
 from millpond.capacity.factors import FACTORS
 from millpond.capacity.samples import TERRAINS, virtual_reservoirs
 from millpond.capacity.study import N_MEASURED, correlations, network
+from millpond.claims import UNDECIDED, fails
 from millpond.experiment import load_runs, results_dir
 
 plots.use_style()
@@ -192,7 +193,7 @@ glue("tab-correlation-published", plots.table(shown))
 # %% tags=["remove-cell", "nbval-check-output"]
 glue("correlation_rsc_r", f"{theirs.loc['Rsc', 'r']:.3f}", display=False)
 glue("correlation_rsc_p", f"{theirs.loc['Rsc', 'p']:.1g}", display=False)
-glue("correlation_rsc_verdict", "refuted" if theirs.loc["Rsc", "p"] < 0.01 else "open", display=False)
+glue("correlation_rsc_verdict", fails(real=True) if theirs.loc["Rsc", "p"] < 0.01 else UNDECIDED, display=False)
 rv, ra, va = (table1.loc[("pearson", row), column] for row, column in (("Vrc", "Rsc"), ("Asc", "Rsc"), ("Vrc", "Asc")))
 partial = (rv - va * ra) / np.sqrt((1 - va**2) * (1 - ra**2))  # relief and capacity, given the sub-catchment's area
 low, high = np.tanh(np.arctanh(partial) + np.array([-1, 1]) * stats.norm.ppf(0.975) / np.sqrt(N_MEASURED - 4))

@@ -798,7 +798,7 @@ glue("land_reference", f"{climate.REFERENCE_LATITUDE_DEG:.0f}° N", display=Fals
 print({claim: counts for claim, _, counts in claims})
 
 # %% [markdown]
-# ````{table} Claims of the study (real data of Europe, judged by eye) asked of the simulated Europe: in how many of the cases they hold. Confirmed is what holds in all of them, refuted what holds in none; an interval that holds zero counts as one in which a claim does not hold. Limits such as half were set after looking.
+# ````{table} Claims of the study (real data of Europe, judged by eye) asked of the simulated Europe: in how many of the cases they hold. Holds here: in all of them; fails here: in none; an interval that holds zero counts as one in which a claim does not hold. Limits such as half were set after looking.
 # :name: tab-land-claims
 # ```{glue:md} tab-land-claims
 # :format: myst

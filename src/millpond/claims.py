@@ -67,16 +67,21 @@ def verdict_of_interval(low: float, high: float, *, real: bool = False) -> str:
 
 
 def verdict_of_counts(*counts: tuple[int, int], real: bool = False) -> str:
-    """What becomes of a claim that is asked in several cases: does it hold in all, in none, or in some (undecided)?
+    """What becomes of a claim that is asked in several cases: does it hold in all, in none, or in part?
 
     Parameters
     ----------
     *counts : (int, int)
         In how many cases it holds, and how many there are; of several such pairs the sums count.
     real : bool
+
+    Returns
+    -------
+    str
+        As `verdict`, and "in part" where it holds in some cases: a count isn't a test, so nothing is undecided.
     """
     true, cases = (sum(numbers) for numbers in zip(*counts, strict=True))
-    return holds(real) if true == cases else fails(real) if true == 0 else UNDECIDED
+    return holds(real) if true == cases else fails(real) if true == 0 else "in part"
 
 
 def p_above(differences: pd.DataFrame, null: float = 0.0, test_to_train: float = 0.0) -> np.ndarray:
