@@ -11,12 +11,12 @@ from millpond.level import random_split, study
 from millpond.level.baselines import AreaLevelRegressor
 from millpond.level.errors import LevelError
 from millpond.level.estimation import fit_level_model
-from millpond.level.twin import CHARACTERS, simulate
+from millpond.level.twin import ALIKE, CHARACTERS, simulate
 from millpond.training import Checkpoint
 
 
 def small_twin(name, sensor, seed, without=None):
-    character = replace(CHARACTERS[name], **study.EFFECTS[without] if without else {})
+    character = replace((CHARACTERS | ALIKE)[name], **study.EFFECTS[without] if without else {})
     return simulate(character, sensor, n=30, size=32, random_state=seed)
 
 
@@ -200,6 +200,12 @@ def test_depths_of_other_reservoirs_are_borrowed():
     depths = study.depth_m("BHC", study.twin("BHC", "sentinel2", 0))
     assert 0 < depths.min() < depths.max() <= CHARACTERS["BHC"].dam_m
     assert max(map(int, left_out["levels_cm"].split())) / 100 == pytest.approx(depths.max(), abs=0.01)
+
+
+def test_borrowed_dates_can_buy_no_updates():
+    """24 own dates and 30 borrowed: two epochs of three batches alone, one of seven with both."""
+    rows = study.score_depth("BHC", "BC1", study.NETWORK, 0, same_updates=True, profile="quick")
+    assert [(row["epoch"], row["steps"]) for row in rows] == [(1, 7)]
 
 
 def test_an_effect_can_be_taken_out():

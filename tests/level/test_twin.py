@@ -7,7 +7,16 @@ import pytest
 from millpond import published
 from millpond.level.baselines import AreaLevelRegressor
 from millpond.level.errors import LevelError
-from millpond.level.twin import CHARACTERS, Character, _Land, daily_level, simulate, valley
+from millpond.level.twin import (
+    ALIKE,
+    ATTENUATION_PER_M,
+    CHARACTERS,
+    Character,
+    _Land,
+    daily_level,
+    simulate,
+    valley,
+)
 
 CLEAN = Character("clean", (57, 261), 12, 4, 60, 60, vegetation=0.3, undetected_cloud=0.0, jitter_pixels=0.0)
 
@@ -35,6 +44,18 @@ def test_a_cylinder_keeps_its_area():
     assert dry["GLL"] < 0.5 * dry["BIL"]
     low, full = grounds["BIL"].area_km2([grounds["BIL"].full_m - 3, grounds["BIL"].full_m])
     assert low == pytest.approx((1 - dry["BIL"]) * full)
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_likes_of_brush_creek_have_its_depths_shape_and_slopes(name):
+    grounds = [valley(character) for character in (CHARACTERS["BHC"], ALIKE[name])]
+    depths = grounds[0].full_m - np.linspace(0, CHARACTERS["BHC"].range_m, 6)
+    np.testing.assert_allclose(*(ground.area_km2(depths) for ground in grounds), rtol=0.05)
+    slopes_deg = []
+    for ground in grounds:
+        steepness = np.hypot(*np.gradient(ground.elevation_m, 10 / 3))[ground.waterline_m > ground.full_m]
+        slopes_deg.append(np.degrees(np.arctan(steepness)).mean())
+    assert abs(np.diff(slopes_deg)) < 4
 
 
 def test_levels_follow_a_water_balance():
@@ -167,6 +188,32 @@ def test_vegetation_stays_rooted_when_the_water_falls():
     rooted, bare = seen.values()
     rim = (land.rooted & (depth_when_full > 0.3))[1:-1, 1:-1]
     assert rooted[1][rim].mean() > bare[1][rim].mean() + 1  # plants on the dry rim, not bare ground
+
+
+def deep_green_and_infrared(character):
+    """Of every pixel on a July day the depth, and reflectance in B03, B04 and B08."""
+    ground = valley(character)
+    land = _Land(character, ground, 64)
+    day = pd.Series({"level_m": ground.full_m, "recent_m": ground.full_m, "inflow": 0.0})
+    seen, _ = land.seen_by_sentinel2(day, pd.Timestamp("2020-07-01"), np.random.default_rng(1))
+    depth_m = (ground.full_m - land.elevation_m)[1:-1, 1:-1]
+    return depth_m, seen
+
+
+def test_the_ground_is_seen_through_shallow_water_least_in_the_infrared():
+    """Red and infrared are lost as in pure water, which absorbs 0.43 (665 nm, Pope and Fry 1997,
+    doi:10.1364/AO.36.008710) and about 4 (842 nm) of a metre, on the way down and up. A green disc is lost to sight
+    where 1.7 is lost on the way down: 6 to 8 m in a clear mountain lake."""
+    assert ATTENUATION_PER_M["B04"] == pytest.approx(2 * 0.43, rel=0.1)
+    assert ATTENUATION_PER_M["B08"] == pytest.approx(2 * 4, rel=0.1)
+    assert 6 < 1.7 / (ATTENUATION_PER_M["B03"] / 2) < 8
+
+
+def test_without_its_colour_shallow_water_looks_like_deep_water():
+    for character, differs in ((CLEAN, True), (replace(CLEAN, shallow_colour=False), False)):
+        depth_m, seen = deep_green_and_infrared(character)
+        shallow, deep = (depth_m > 0.5) & (depth_m < 1.2), depth_m > 5
+        assert (abs(np.median(seen[0][shallow]) / np.median(seen[0][deep]) - 1) > 0.2) == differs
 
 
 def test_mud_dries():

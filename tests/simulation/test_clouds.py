@@ -1,4 +1,5 @@
 import numpy as np
+from scipy.stats import norm
 
 from millpond.simulation.clouds import CLOUD_REFLECTANCE, cloud, covered, haze, shaded
 from millpond.simulation.illumination import Sun
@@ -9,6 +10,13 @@ def test_a_cloud_covers_about_its_share():
     assert opacity.min() == 0
     assert opacity.max() == 1
     assert abs((opacity > 0).mean() - 0.2) < 0.01
+
+
+def test_a_cloud_is_thick_from_half_a_standard_deviation_inside_its_edge():
+    """Of smoothed normal noise, a fifth lies above 0.84 standard deviations and 9 % above 1.34."""
+    opacity = cloud((600, 600), 0.2, np.random.default_rng(0))
+    assert abs((opacity == 1).mean() - 0.09) < 0.01
+    assert abs((opacity > 0.5).mean() - norm.sf(0.84 + 0.25)) < 0.01
 
 
 def test_a_thick_cloud_hides_the_ground():

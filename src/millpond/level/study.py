@@ -22,7 +22,7 @@ from millpond.level.gradcam import grad_cam, share_on_shore
 from millpond.level.regressor import LevelRegressor
 from millpond.level.sampling import blocked_split, chronological_split, random_split
 from millpond.level.scenes import Scenes, read_scenes
-from millpond.level.twin import CHARACTERS, simulate
+from millpond.level.twin import ALIKE, CHARACTERS, simulate
 
 PROFILES = ("quick", "full", "paper")
 
@@ -67,6 +67,7 @@ EFFECTS = {
     "undetected cloud": {"undetected_cloud": 0.0},
     "displacement": {"jitter_pixels": 0.0},
     "steep banks": {"bank_factor": 1.0},
+    "colour of shallow water": {"shallow_colour": False},
     "ice": {"freezes": False},
     "quick turnover": {"storage_days": 200.0},
 }
@@ -78,6 +79,7 @@ REMOVED = (
     ("BHC", "sentinel2", "flooded vegetation", "random"),
     ("BHC", "sentinel1", "flooded vegetation", "random"),
     ("GLL", "sentinel2", "steep banks", "random"),
+    ("GLL", "sentinel2", "colour of shallow water", "random"),
     ("GLL", "sentinel1", "steep banks", "random"),
     ("GLL", "sentinel1", "flooded vegetation", "random"),
     ("CTR", "sentinel1", "ice", "random"),
@@ -179,6 +181,7 @@ def grids_of(profile: str) -> dict[str, tuple]:
     ]
     attentive = [name for name, attention in NETWORKS.items() if attention]
     borrowing = [{"target": "BHC", "sources": sources} for sources in ("BIL", "BIL+GLL", "BIL+GLL+LYS")]
+    alike = [{"target": "BHC", "sources": sources} for sources in ("BC1", "BC1+BC2+BC3")]
     left_out = [
         {"target": name, "sources": "+".join(other for other in CALIFORNIA if other != name), "own": False}
         for name in CALIFORNIA
@@ -215,7 +218,12 @@ def grids_of(profile: str) -> dict[str, tuple]:
         ),
         "depth_baselines": (
             score_depth,
-            [case | {"model": model} for case in (*borrowing, *left_out) for model in BASELINES if model != SHORE],
+            [
+                case | {"model": model}
+                for case in (*borrowing, *alike, *left_out)
+                for model in BASELINES
+                if model != SHORE
+            ],
             max(n_seeds, 10),
             "Baselines with depths of other twins",
         ),
@@ -288,6 +296,15 @@ def grids_of(profile: str) -> dict[str, tuple]:
             n_seeds,
             "Depths of other reservoirs added to Brush Creek's",
         ),
+        "neighbours": (
+            score_depth,
+            [
+                case | {"model": NETWORKS_BEST, "same_updates": True} | settings
+                for case in (borrowing[0], borrowing[-1], *alike)
+            ],
+            n_seeds,
+            "Depths of unlike and of like reservoirs added to Brush Creek's, with as many updates as without",
+        ),
         "left_out": (
             score_depth,
             [case | {"model": NETWORK} | settings for case in left_out],
@@ -310,7 +327,7 @@ def itoiz(coarser: int) -> Scenes:
 @lru_cache(maxsize=8)
 def twin(reservoir: str, sensor: str, seed: int, without: str | None = None) -> Scenes:
     """A twin of one of the study's reservoirs; each seed is another weather."""
-    character = replace(CHARACTERS[reservoir], **EFFECTS[without] if without else {})
+    character = replace((CHARACTERS | ALIKE)[reservoir], **EFFECTS[without] if without else {})
     return simulate(character, sensor, random_state=seed)
 
 
@@ -456,7 +473,14 @@ def score_twin(
 
 
 def score_depth(
-    target: str, sources: str, model: str, seed: int, *, own: bool = True, profile: str = "full"
+    target: str,
+    sources: str,
+    model: str,
+    seed: int,
+    *,
+    own: bool = True,
+    same_updates: bool = False,
+    profile: str = "full",
 ) -> list[dict]:
     """Train on depths of several twins, seen by Sentinel-2, and test on one.
 
@@ -465,13 +489,15 @@ def score_depth(
     target : str
         One of `millpond.level.twin.CHARACTERS`.
     sources : str
-        Others, joined by +.
+        Others, joined by +, or of `millpond.level.twin.ALIKE`.
     model : str
         One of `BASELINES` or `NETWORKS`.
     seed : int
     own : bool
         Whether the target's training part of the random sampling trains too; it is tested on the rest. Otherwise none
         of it trains, all of it tests, and of each source `N_EACH` dates train.
+    same_updates : bool
+        Whether a network gets as many updates as with the target's own dates alone, or as many epochs.
     profile : str
 
     Returns
@@ -488,7 +514,10 @@ def score_depth(
         images.append(other.images[taken])
         depths_m.append(depth_m(name, other)[taken])
     images, depths_m = np.concatenate(images), np.concatenate(depths_m)
-    fitted = unfitted(model, scenes, seed, profile).fit(images, depths_m)
+    fitted = unfitted(model, scenes, seed, profile)
+    if same_updates:
+        fitted.set_params(max_epochs=round(fitted.max_epochs * len(train) / len(images)))
+    fitted.fit(images, depths_m)
     rows = _history(fitted)
     rows[-1] |= {"n_train": len(images), "train_r2": _r2(fitted, images, depths_m)}
     rows[-1] |= _scores(depth_m(target, scenes)[test], fitted.predict(scenes.images[test]))
@@ -501,7 +530,7 @@ def depth_m(reservoir: str, scenes: Scenes) -> np.ndarray:
 
     At Gerle Lake it is the foot before the valley below the full level was cut deeper.
     """
-    character = CHARACTERS[reservoir]
+    character = (CHARACTERS | ALIKE)[reservoir]
     return scenes.level_m - character.base_m + character.full_m
 
 

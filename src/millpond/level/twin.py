@@ -11,7 +11,7 @@ spread, RMSE / sqrt(1 - R2); `range_m` and `storage_days` were set so that the t
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -102,6 +102,8 @@ class Character:
         Metres below the full level down to which vegetation is rooted, and stands in the water.
     undetected_cloud : float
         Share of the optical scenes with thin cloud that the mask misses.
+    shallow_colour : bool
+        Shallow water is turbid and shows its ground.
     jitter_pixels : float
         Largest displacement of a scene.
     freezes : bool
@@ -128,6 +130,7 @@ class Character:
     vegetation: float = 0.5
     flooded_vegetation: float = 0.0
     undetected_cloud: float = 0.1
+    shallow_colour: bool = True
     jitter_pixels: float = 1.0
     freezes: bool = False
     gauge_freezes: bool = False
@@ -221,6 +224,13 @@ CHARACTERS = {
 
 Of Brush Creek, Costilla and Arrow it states how many dates train; with those that test they are a quarter more. All
 other numbers of scenes are assumed."""
+
+ALIKE = {
+    f"BC{i}": replace(CHARACTERS["BHC"], name=f"like Brush Creek, {i}", site=site)
+    for i, site in enumerate([(106, 40), (256, 208), (292, 196)], start=1)
+}
+"""Neighbours of Brush Creek's that are like it but for their weather: of a grid of sites, those whose area goes with
+the depth as there, and whose slopes are within four degrees of its."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -438,12 +448,13 @@ class _Land:
         greenness = self.vegetated * (0.75 + 0.25 * np.cos(season - 2.8))
         land = self.green * greenness + self.bare * (1 - greenness)
         wet_ground, dry_ground = (np.where(self.rooted, land, ground) for ground in (0.7 * self.bare, self.bare))
-        turbid = np.clip(0.08 * day["inflow"] * rng.lognormal(0, 0.5) + 0.5 * np.exp(-depth_m / 0.7), 0, 1)
+        margin = 0.5 * np.exp(-depth_m / 0.7) * self.character.shallow_colour
+        turbid = np.clip(0.08 * day["inflow"] * rng.lognormal(0, 0.5) + margin, 0, 1)
         water = np.empty_like(land)
         tint = rng.lognormal(0, 0.2)
         for i, band in enumerate(OPTICAL):
             column = self.water[i] * tint * (1 - turbid) + TURBID_REFLECTANCE[band] * turbid
-            through = np.exp(-ATTENUATION_PER_M[band] * depth_m)
+            through = np.exp(-ATTENUATION_PER_M[band] * depth_m) * self.character.shallow_colour
             water[i] = column * (1 - through) + wet_ground[i] * through
         standing = 0.5 * self.rooted
         water = self.green * standing + water * (1 - standing)
