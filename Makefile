@@ -3,6 +3,7 @@
 PYTHON ?= python3.11
 EXECUTE ?= on
 PORT ?= 8000
+CELL_SECONDS ?= 900
 TORCH := torch==2.14.1 torchvision==0.29.1
 BIN := .venv/bin
 READY := .venv/installed
@@ -13,6 +14,9 @@ export OPENBLAS_NUM_THREADS := 2
 export MKL_NUM_THREADS := 2
 export NUMBA_NUM_THREADS := 2
 export PYTHONHASHSEED := 0
+# Threads that wait without spinning: on a busy machine a chapter takes seconds instead of minutes.
+export OMP_WAIT_POLICY := PASSIVE
+export CELL_SECONDS
 
 .PHONY: help install book test browser notebooks serve bench lock clean
 .DEFAULT_GOAL := help
@@ -29,9 +33,12 @@ $(READY): requirements.lock pyproject.toml
 
 install: $(READY) ## create .venv from the lock, nothing else
 
+# A chapter that failed (status 3) is rendered with its committed outputs; only then make fails.
 book: $(READY) ## execute the chapters that changed, render _build/html/index.html (EXECUTE=off: the committed outputs)
-	$(BIN)/python book/chapters.py stage --execute $(EXECUTE)
-	$(BIN)/jupyter-book build -q -W -n --keep-going _build/source --path-output . || { rm -rf _build/.doctrees; exit 1; }
+	@status=0; $(BIN)/python book/chapters.py stage --execute $(EXECUTE) || status=$$?; \
+	[ $$status = 0 ] || [ $$status = 3 ] || exit $$status; \
+	$(BIN)/jupyter-book build -q -W -n --keep-going _build/source --path-output . || { rm -rf _build/.doctrees; exit 1; }; \
+	[ $$status = 0 ] || echo "The book is rendered, but chapters failed (named above); see _build/reports." >&2; exit $$status
 
 test: $(READY) ## ruff, pytest (the pairs included), and nbval over all chapters
 	$(BIN)/ruff check .

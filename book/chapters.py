@@ -2,14 +2,18 @@
 
 `stage` copies the book's sources to _build/source, changed files only, so that Sphinx stays incremental. Each chapter
 is executed there when its inputs differ from those of its last execution on this machine; the executed notebooks are
-kept in _build/executed. `notebooks` writes the same executed notebooks, made from their .py sources, to notebooks/.
+kept in _build/executed. `notebooks` writes the same executed notebooks, made from their .py sources, to notebooks/,
+those alone that say something new. A chapter that fails keeps its committed outputs, and the exit status is 3.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
+import io
 import json
+import os
 import re
 import shutil
 import sys
@@ -19,15 +23,18 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import numpy as np
 from jupytext.combine import combine_inputs_with_outputs
 from jupytext.config import load_jupytext_config
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
+from PIL import Image
 
 from millpond.datasets import data_root
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGED = ("_config.yml", "_toc.yml", "book", "notebooks", "results")
+FAILED = 3  # the exit status when a chapter failed: the book can be rendered all the same
 READERS = ("scoreboard", "execution")  # pages that tell of all before them, in this order
 
 
@@ -39,9 +46,13 @@ def chapters(root: Path) -> list[Path]:
     return sorted(found, key=lambda chapter: (order.get(chapter.name, -1), chapter))
 
 
-def as_script(notebook: Path) -> str:
+def as_script(notebook: nbformat.NotebookNode, script: Path) -> str:
     """The percent script that belongs to a notebook."""
-    return jupytext.writes(nbformat.read(notebook, 4), "py:percent", config=load_jupytext_config(str(notebook)))
+    return jupytext.writes(notebook, "py:percent", config=load_jupytext_config(str(script)))
+
+
+def fingerprint(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def from_script(script: Path, notebook: Path) -> nbformat.NotebookNode:
@@ -52,14 +63,22 @@ def from_script(script: Path, notebook: Path) -> nbformat.NotebookNode:
     return new
 
 
-def newer_side(root: Path, chapter: Path) -> str:
-    """Which side of the pair holds the latest edit: "both" when they say the same, else "py" or "ipynb"."""
+def edited(root: Path, chapter: Path) -> set[str]:
+    """Which sides of the pair, "py" and "ipynb", changed since they last said the same; none when they do so now."""
     script, notebook = root / f"{chapter}.py", root / f"{chapter}.ipynb"
     if not (script.exists() and notebook.exists()):
-        return "py" if script.exists() else "ipynb"
-    if as_script(notebook) == script.read_text():
-        return "both"
-    return "ipynb" if notebook.stat().st_mtime > script.stat().st_mtime else "py"
+        return {"py" if script.exists() else "ipynb"}
+    content = nbformat.read(notebook, 4)
+    sides = {"py": script.read_text(), "ipynb": as_script(content, script)}
+    if sides["py"] == sides["ipynb"]:
+        return set()
+    paired = content.metadata.get("millpond", {}).get("source")
+    return {side for side, text in sides.items() if fingerprint(text) != paired}
+
+
+def newer(root: Path, chapter: Path) -> str:
+    """The side of the pair that was written last."""
+    return max(("py", "ipynb"), key=lambda side: (root / f"{chapter}.{side}").stat().st_mtime)
 
 
 def digest(paths: list[Path], root: Path) -> str:
@@ -93,12 +112,13 @@ def inputs(root: Path, chapter: Path, notebook: nbformat.NotebookNode) -> dict[s
     return state
 
 
-def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
+def execute(notebook: nbformat.NotebookNode, folder: Path, cell_seconds: int) -> nbformat.NotebookNode:
     """Run all cells in `folder`, without traces of time or machine other than our own."""
     start = time.perf_counter()
     client = NotebookClient(
         notebook,
-        timeout=300,  # of a cell
+        timeout=cell_seconds,
+        startup_timeout=cell_seconds,
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,
@@ -108,11 +128,41 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookN
     client.execute()
     notebook.metadata["language_info"].pop("version", None)
     seconds = round(time.perf_counter() - start, 1)
-    notebook.metadata["millpond"] = {"executed": time.strftime("%Y-%m-%d"), "seconds": seconds}
+    notebook.metadata["millpond"] = {
+        "executed": time.strftime("%Y-%m-%d"),
+        "seconds": seconds,
+        "source": fingerprint(as_script(notebook, folder / "chapter.py")),
+    }
     return notebook
 
 
-def up_to_date(root: Path, chapter: Path, side: str, force: bool) -> Path | None:
+def said(notebook: nbformat.NotebookNode) -> tuple[list, list[np.ndarray]]:
+    """What a notebook says, in text and in pictures: all but times, counts and names of cells."""
+    texts, pictures = [notebook.metadata.get("millpond", {}).get("source")], []
+    for cell in notebook.cells:
+        texts.append([cell.cell_type, cell.source, {**cell.metadata}])
+        for output in cell.get("outputs", []):
+            data = dict(output.get("data", {}))
+            if "image/png" in data:
+                pictures.append(
+                    np.asarray(Image.open(io.BytesIO(base64.b64decode(data.pop("image/png")))).convert("RGB"))
+                )
+            texts.append([output.output_type, output.get("text"), data, {**output.get("metadata", {})}])
+    return texts, pictures
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether two notebooks say the same; a few pixels at the edges of lines and letters differ between machines."""
+    if not other.exists():
+        return False
+    (texts, pictures), (their_texts, their_pictures) = (said(nbformat.read(path, 4)) for path in (one, other))
+    return texts == their_texts and all(
+        a.shape == b.shape and (np.abs(a.astype(int) - b) > 32).mean() < 1e-3
+        for a, b in zip(pictures, their_pictures, strict=True)
+    )
+
+
+def up_to_date(root: Path, chapter: Path, side: str, force: bool, cell_seconds: int) -> Path | None:
     """The executed notebook of a chapter, executed now if its inputs changed; None when it fails."""
     kept = root / "_build/executed" / chapter.relative_to("notebooks")
     notebook, known = kept.with_suffix(".ipynb"), kept.with_suffix(".json")
@@ -130,9 +180,14 @@ def up_to_date(root: Path, chapter: Path, side: str, force: bool) -> Path | None
     folder = root / "_build/source" / chapter.parent
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        executed = execute(source, folder)
-    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        executed = execute(source, folder, cell_seconds)
+    except (CellExecutionError, CellTimeoutError, RuntimeError) as error:  # a kernel that dies or never starts
         text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+        if isinstance(error, CellTimeoutError) or "respond" in text:
+            text += (
+                f"\n\nThe limit is {cell_seconds} s for a cell and for the start of a kernel. "
+                f"On a busy or slow machine allow more: make book CELL_SECONDS={4 * cell_seconds}"
+            )
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(f"{chapter}\n\n{text}\n")
         print(f"FAILED, see {report.relative_to(root)}\n{text}\n", flush=True)
@@ -173,40 +228,57 @@ def main() -> int:
     parser.add_argument("verb", choices=["stage", "notebooks"])
     parser.add_argument("--execute", choices=["on", "off"], default="on", help="off: stage the committed outputs")
     parser.add_argument("--force", action="store_true", help="execute even where nothing changed")
+    parser.add_argument(
+        "--cell-seconds",
+        type=int,
+        default=os.environ.get("CELL_SECONDS", 900),
+        help="longest time for a cell, and for a kernel to start (default: the environment's CELL_SECONDS, or 900)",
+    )
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     options = parser.parse_args()
     root = options.root.resolve()
+
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # kernels inherit it; spinning threads starve a busy machine
 
     stage(root)
     failed = []
     for chapter in chapters(root):
         committed, staged = root / f"{chapter}.ipynb", root / f"_build/source/{chapter}.ipynb"
-        side = newer_side(root, chapter)
+        sides = edited(root, chapter)
+        if options.verb == "notebooks" and "ipynb" in sides and not options.force:
+            other = "; the .py was edited too, so merge by hand" if "py" in sides else ""
+            sys.exit(
+                f"{chapter}.ipynb holds edits that its .py lacks{other}. Carry them over with\n"
+                f"  .venv/bin/jupytext --to py:percent {chapter}.ipynb\n"
+                "or drop them with `make notebooks FORCE=1`."
+            )
+        side = "ipynb" if sides == {"ipynb"} else "py"
         if options.verb == "notebooks":
-            if side == "ipynb" and not options.force:
-                sys.exit(
-                    f"{chapter}.ipynb holds edits that its .py lacks. Carry them over with\n"
-                    f"  .venv/bin/jupytext --to py:percent {chapter}.ipynb\n"
-                    "or drop them with `make notebooks FORCE=1`."
-                )
             side = "py"
-        elif side != "both":
-            print(f"  {chapter}: the .py and the .ipynb differ; the .{side} is newer", flush=True)
+        elif len(sides) == 2:
+            side = newer(root, chapter)
+            print(f"  {chapter}: the .py and the .ipynb were both edited; taking the .{side}, the newer", flush=True)
+        elif sides and committed.exists():
+            print(f"  {chapter}: the .py and the .ipynb differ; taking the .{side}, which was edited", flush=True)
         if options.verb == "stage" and options.execute == "off":
             if not committed.exists():
                 sys.exit(f"{chapter}.ipynb is missing: make it with `make notebooks`.")
             put(committed, staged)
             continue
-        executed = up_to_date(root, chapter, side, options.force)
+        executed = up_to_date(root, chapter, side, options.force, options.cell_seconds)
         if executed is None:
             failed.append(str(chapter))
+            if committed.exists():
+                put(committed, staged)
             continue
-        put(executed, staged)
         if options.verb == "notebooks":
-            put(executed, committed)
+            if options.force or not same(executed, committed):
+                put(executed, committed)
+            executed = committed
+        put(executed, staged)
     if failed:
-        print(f"Failed: {', '.join(failed)}", file=sys.stderr)
-    return len(failed) > 0
+        print(f"Failed: {', '.join(failed)}. Their pages show the committed outputs.", file=sys.stderr)
+    return FAILED if failed else 0
 
 
 if __name__ == "__main__":

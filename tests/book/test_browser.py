@@ -192,6 +192,7 @@ def test_launch_and_edit_buttons_name_files_of_the_repository(site):
             ):
                 if href.startswith(start):
                     assert (ROOT / href.removeprefix(start)).is_file(), href
+                    assert "/edit/" not in href or not href.endswith(".ipynb"), f"{href} is made from its .py"
                     launched.add((path, start))
     notebooks = [path for path in CHAPTERS if path.startswith("notebooks/")]
     assert len(launched) == 3 * len(notebooks) + len(CHAPTERS) - len(notebooks)

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -78,11 +77,34 @@ def test_a_failing_chapter_is_reported_and_does_not_stop_the_others(book):
     (book / "notebooks/pond/02_two.py").write_text(CHAPTER.replace("6 * 7", "6 / 0"))
     (book / "notebooks/pond/03_three.py").write_text(CHAPTER.replace("6 * 7", "8"))
     done = run(book, "stage")
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "ZeroDivisionError" in done.stdout
     assert "print(6 / 0)" in (book / "_build/reports/pond-02_two.txt").read_text()
     assert outputs(book / "_build/source/notebooks/pond/03_three.ipynb") == ["8\n"]
     assert not (book / "_build/source/notebooks/pond/02_two.ipynb").exists()
+
+
+def test_a_failing_chapter_keeps_its_committed_outputs(book):
+    assert run(book, "notebooks").returncode == 0
+    (book / "notebooks/pond/01_one.py").write_text(CHAPTER.replace("6 * 7", "6 / 0"))
+    done = run(book, "stage")
+    assert done.returncode == 3
+    assert "Failed: notebooks/pond/01_one. Their pages show the committed outputs." in done.stderr
+    assert outputs(book / "_build/source/notebooks/pond/01_one.ipynb") == ["42\n"]
+
+
+def test_a_cell_that_takes_too_long_says_how_to_allow_more(book):
+    (book / "notebooks/pond/01_one.py").write_text(CHAPTER.replace("print(6 * 7)", "import time; time.sleep(60)"))
+    (book / "notebooks/pond/02_two.py").write_text(CHAPTER.replace("print(6 * 7)", "import os; os._exit(1)"))
+    (book / "notebooks/pond/03_three.py").write_text(CHAPTER)
+    done = run(book, "stage", "--cell-seconds", "8")
+    assert done.returncode == 3
+    report = (book / "_build/reports/pond-01_one.txt").read_text()
+    assert "time.sleep(60)" in report
+    assert "The limit is 8 s for a cell" in report
+    assert "make book CELL_SECONDS=32" in report
+    assert "Kernel died" in (book / "_build/reports/pond-02_two.txt").read_text()
+    assert outputs(book / "_build/source/notebooks/pond/03_three.ipynb") == ["42\n"]
 
 
 def test_pages_that_read_the_others_are_executed_after_them(book):
@@ -112,15 +134,51 @@ def test_notebooks_writes_the_pair_and_refuses_to_drop_an_edit(book):
 
     edited = notebook.read_text().replace("7 * 7", "7 * 8")
     notebook.write_text(edited)
-    os.utime(script, (time.time() - 60,) * 2)
+    os.utime(script)  # a checkout may give the .py the later date
     refused = run(book, "notebooks")
-    assert refused.returncode != 0
-    assert "holds edits that its .py lacks" in refused.stderr
+    assert refused.returncode == 1
+    assert "holds edits that its .py lacks. Carry them over" in refused.stderr
     assert notebook.read_text() == edited
 
     shown = run(book, "stage")
-    assert "the .ipynb is newer" in shown.stdout
+    assert "taking the .ipynb, which was edited" in shown.stdout
     assert outputs(book / "_build/source/notebooks/pond/01_one.ipynb") == ["56\n"]
+
+    script.write_text(CHAPTER.replace("6 * 7", "7 * 9"))
+    refused = run(book, "notebooks")
+    assert refused.returncode == 1
+    assert "the .py was edited too, so merge by hand" in refused.stderr
+    assert notebook.read_text() == edited
+    assert run(book, "notebooks", "--force").returncode == 0
+    assert outputs(notebook) == ["63\n"]
+
+
+PICTURE = """
+import matplotlib.pyplot as plt
+plt.plot(eval(open("../../../../line").read()))
+plt.show()
+"""
+
+
+def test_notebooks_are_written_only_when_they_say_something_new(book):
+    one, two = book / "notebooks/pond/01_one.ipynb", book / "notebooks/pond/02_two.ipynb"
+    one.with_suffix(".py").write_text(CHAPTER)
+    two.with_suffix(".py").write_text(CHAPTER + PICTURE)
+    (book / "line").write_text("[0, 1]")
+    assert run(book, "notebooks").returncode == 0
+    before, theirs = one.read_bytes(), two.read_bytes()
+
+    one.with_suffix(".py").write_text(CHAPTER.replace("6 * 7", "7 * 7"))
+    (book / "src/millpond/code.py").write_text("x = 2")
+    again = run(book, "notebooks")
+    assert "02_two (package)" in again.stdout
+    assert (one.read_bytes() != before, two.read_bytes() != theirs) == (True, False)
+
+    (book / "line").write_text("[1, 0]")  # the text stays as it is, the picture does not
+    (book / "src/millpond/code.py").write_text("x = 3")
+    before = one.read_bytes()
+    assert run(book, "notebooks").returncode == 0
+    assert (one.read_bytes() != before, two.read_bytes() != theirs) == (False, True)
 
 
 def test_committed_outputs_are_staged_as_they_are(book):
