@@ -102,6 +102,12 @@ plt.close(fig)
 #
 # A product stores reflectance as integers. Each kind of product has its own scale and offset, and a water index is only as good as they are.
 
+# %% tags=["remove-cell"]
+absent = [name for name, here in ((CHIP, chip_here), (GERMANY, germany_here)) if not here]
+lacking = f"The data root lacks {' and '.join(absent)}: what rests on it is left out of this copy of the chapter."
+at_hand = f"This copy of the chapter was made with {' and '.join((CHIP, GERMANY))} at hand."
+glue("finding_present", lacking if absent else at_hand, display=False)
+
 # %% tags=["hide-input", "remove-output"]
 titles = {
     "sentinel-2": "Sentinel-2, before baseline 04.00",
@@ -127,12 +133,8 @@ right, wrong = (
 )
 glue("finding_ndwi_right", f"{right:.2f}", display=False)
 glue("finding_ndwi_wrong", f"{wrong:.2f}", display=False)
-absent = [name for name, here in ((CHIP, chip_here), (GERMANY, germany_here)) if not here]
 published_n = published.value("capacity_text_claims", quantity="small reservoirs identified")
 glue("finding_published_n", f"{published_n:.0f}", display=False)
-lacking = f"The data root lacks {' and '.join(absent)}: what rests on it is left out of this copy of the chapter."
-at_hand = f"This copy of the chapter was made with {' and '.join((CHIP, GERMANY))} at hand."
-glue("finding_present", lacking if absent else at_hand, display=False)
 print(round(right, 2), round(wrong, 2))
 
 # %% [markdown]

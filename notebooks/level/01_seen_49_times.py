@@ -27,10 +27,8 @@ from myst_nb import glue
 from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 
-from millpond import datasets, plots
+from millpond import plots
 from millpond.experiment import load_runs, results_dir
-from millpond.level import read_scenes
-from millpond.level.baselines import AreaLevelRegressor
 from millpond.level.estimation import BLOCK_DAYS, fit_level_model
 from millpond.level.evaluation import pooled_scores, with_interval
 from millpond.level.study import (
@@ -50,7 +48,6 @@ from millpond.level.twin import CHARACTERS, simulate
 
 plots.use_style()
 ARCHIVE = results_dir() / "level" / "full"
-live = datasets.is_present("itoiz")
 
 # %% [markdown]
 # ## From images to levels
@@ -103,27 +100,6 @@ glue(
     plots.table(pd.DataFrame({"what became of it": reasons.index, "dates": reasons.map(str).to_numpy()})),
 )
 
-if live:
-    scenes = read_scenes(datasets.path("itoiz"))
-    shown = [0, 6, 8, 12, 16, len(scenes) - 1]
-    told = "Itoiz in real images, near infrared as red and green as green and blue"
-else:
-    scenes = simulate(CHARACTERS["LYS"], n=30)
-    shown = range(0, 30, 5)
-    told = "Itoiz is not in the data root; shown instead is a simulated reservoir"
-fig, axes = plt.subplots(2, 3, figsize=(7.5, 4.4))
-curve = AreaLevelRegressor(scenes.bands)
-water = curve.water(scenes.images)
-for ax, i in zip(axes.flat, shown, strict=True):
-    infrared, green = scenes.band("B08")[i], scenes.band("B03")[i]
-    plots.show_composite(ax, np.stack([infrared / 0.4, green / 0.2, green / 0.2]))
-    ax.contour(water[i], levels=[0.5], colors="#F0E442", linewidths=0.6)
-    ax.set_title(f"{scenes.dates[i]:%Y-%m-%d}, {scenes.level_m[i]:.1f} m")
-glue("itoiz_told", f"{told}", display=False)
-glue("itoiz_width", f"{scenes.images.shape[3] * scenes.pixel_m[1] / 1000:.1f} km", display=False)
-glue("fig-itoiz-scenes", fig)
-plt.close(fig)
-
 # %% tags=["remove-cell", "nbval-check-output"]
 glue("itoiz_images", f"{len(listed)}", display=False)
 glue("itoiz_used", f"{len(used)}", display=False)
@@ -139,11 +115,11 @@ print(len(listed), reasons.to_dict())
 # ```
 # ````
 #
-# ```{glue:figure} fig-itoiz-scenes
+# ```{figure} ../../book/_static/itoiz-scenes.jpg
 # :name: fig-itoiz-scenes
 # :alt: Six images of a reservoir between hills with its outline in yellow; the water shrinks and grows again.
 #
-# Real data, where they are present ({glue:text}`itoiz_told`), {glue:text}`itoiz_width` from left to right. The yellow line is where the index for water, NDWI, is zero.
+# Real data, archived: Itoiz on six dates, near infrared as red and green as green and blue, with the level at the gauge. The yellow line is where the index for water, NDWI, is zero.
 # ```
 #
 # {numref}`tab-itoiz-reasons` leaves {glue:text}`itoiz_used` dates; {numref}`fig-itoiz-scenes` has six of them. The rule finds {glue:text}`itoiz_spoiled` spoiled dates. Its threshold was chosen on this
@@ -416,12 +392,9 @@ print(f"{network['r2'][0]:.2f} {lowest[NETWORK]:.2f}", networks["run"].nunique()
 # ({term}`CV+`, {cite:p}`barber2021`). It also refuses: where the water is too small, or its area or the image is outside of what it was trained on.
 
 # %%
-if live:
-    model = fit_level_model(scenes[:-4], "shore")
-    estimates = model.estimate(scenes[-4:])
-else:
-    model = fit_level_model(scenes[:-4], "shore", n_folds=3)
-    estimates = model.estimate(scenes[-4:], coverage=0.8)
+scenes = simulate(CHARACTERS["LYS"], n=30)
+model = fit_level_model(scenes[:-4], "shore", n_folds=3)
+estimates = model.estimate(scenes[-4:], coverage=0.8)
 
 # %% tags=["hide-input", "remove-output"]
 told = pd.DataFrame(
@@ -438,7 +411,7 @@ told = pd.DataFrame(
 glue("tab-itoiz-told", plots.table(told))
 
 # %% [markdown]
-# ````{table} Real data, where they are present: what a model of all but the last four dates says of these, with intervals meant to hold 90 %. Without the data, a simulated reservoir and 80 %.
+# ````{table} Simulated, live: what a model of all but the last four of 30 dates says of these, with intervals meant to hold 80 %.
 # :name: tab-itoiz-told
 # ```{glue:md} tab-itoiz-told
 # :format: myst

@@ -84,9 +84,11 @@ for ax, (name, pixels) in zip(axes, shown.items(), strict=True):
 glue("fig-satellite-digits", fig)
 plt.close(fig)
 
-# %% tags=["remove-cell", "nbval-check-output"]
-for name, value in tested.items():
+# %% tags=["remove-cell"]
+for name, value in tested.items():  # a network trained here: its last percent differs between processors
     glue(f"digits_{name.replace(' ', '_')}", f"{value:.0%}", display=False)
+
+# %% tags=["remove-cell", "nbval-check-output"]
 print(bool(tested["upright"] > 0.95), bool(tested["a quarter turn"] < 0.5), bool(tested["pixels shuffled"] < 0.5))
 
 # %% [markdown]
