@@ -7,6 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
+from hypothesis import settings
+
+settings.register_profile("millpond", deadline=None)  # a busy machine is no failure
+settings.load_profile("millpond")
 
 
 @pytest.fixture(autouse=True, scope="session")

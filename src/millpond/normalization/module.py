@@ -25,7 +25,7 @@ class NormalizationModule(torch.nn.Module):
         Raises
         ------
         NormalizationError
-            If the shape, the type or a value doesn't fit.
+            If the shape, the type or, unless compiled or exported, a value doesn't fit.
         """
         n_bands, n_dn = self.table.shape
         if dn.ndim < 3 or dn.shape[-3] != n_bands or dn.is_floating_point():
@@ -34,7 +34,8 @@ class NormalizationModule(torch.nn.Module):
                 f"(..., {n_bands}, rows, cols) expected."
             )
         index = dn.long()
-        if dn.dtype != torch.uint16 and index.numel() and not 0 <= index.min() <= index.max() < n_dn:
+        checked = dn.dtype != torch.uint16 and not torch.compiler.is_compiling()  # a graph can't branch on its data
+        if checked and index.numel() and not 0 <= index.min() <= index.max() < n_dn:
             raise NormalizationError(
                 f"values from {index.min()} to {index.max()} found, digital numbers in 0..65535 expected."
             )
