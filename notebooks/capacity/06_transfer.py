@@ -283,8 +283,10 @@ model = fit_capacity_model(
     n_folds=5,
     max_iterations=60,
 )
-# capacity_1e6_m3, low_1e6_m3, high_1e6_m3, extrapolates
+# capacity_1e6_m3 (a median), mean_1e6_m3, low_1e6_m3, high_1e6_m3, extrapolates, reason
 estimates = model.estimate(unmeasured)
+# what they hold together: mean_1e6_m3, low_1e6_m3, high_1e6_m3
+total = model.total(unmeasured)
 
 # %% tags=["hide-input", "remove-output"]
 truth = unmeasured["capacity_1e6_m3"]
@@ -343,6 +345,16 @@ glue(
 glue("estimate_extrapolates", f"{outside_range.sum() or 'none'}", display=False)
 print(len(estimates), bool(inside.mean() > 0.8), int(outside_range.sum()))
 
+# %% tags=["remove-cell"]
+held = truth.sum()
+glue("total_medians", f"{estimates['capacity_1e6_m3'].sum() / held:.2f}", display=False)
+glue("total_means", f"{total.mean_1e6_m3 / held:.2f}", display=False)
+glue("total_estimated", f"{total.mean_1e6_m3:.0f} million m³", display=False)
+glue("total_interval", f"{total.low_1e6_m3:.0f} to {total.high_1e6_m3:.0f}", display=False)
+glue("total_true", f"{held:.0f}", display=False)
+glue("total_smearing", f"{model.smearing_factor:.2f}", display=False)
+glue("total_held", "inside" if total.low_1e6_m3 <= held <= total.high_1e6_m3 else "outside", display=False)
+
 # %% tags=["hide-input", "remove-output"]
 intervals = load_runs(ARCHIVE / "intervals")
 rows = []
@@ -385,6 +397,11 @@ print(coverage.round(2).to_string())
 # {glue:text}`estimate_coverage_wanted`, and the MAPE is {glue:text}`estimate_mape`. The upper bound is {glue:text}`estimate_width` times the lower one in the median:
 # this is how well five numbers know a reservoir. {glue:text}`estimate_extrapolates` of the reservoirs have a factor outside the range of the training and are marked.
 #
+# These estimates are medians: half of the capacities should lie above, half below. Medians do not add up, since what lies above lies farther off in million m³.
+# Duan's smearing estimate {cite:p}`duan1983` multiplies a median by the mean ratio of known to held-out estimated capacities, here {glue:text}`total_smearing`. The medians of
+# the unmeasured reservoirs add up to {glue:text}`total_medians` times the truth, the means to {glue:text}`total_means`: {glue:text}`total_estimated`, with an interval of
+# {glue:text}`total_interval`, and the true {glue:text}`total_true` lie {glue:text}`total_held`. For one reservoir take the median, for a total the means.
+#
 # Does the promise hold in other draws, and where it cannot be expected to?
 #
 # ````{table} Simulated dams on real terrain, archived: intervals scored on reservoirs that no model saw; median and 95 % range over sets of dams.
@@ -408,7 +425,8 @@ print(coverage.round(2).to_string())
 # ```
 #
 # The first command measures the factors and keeps the columns of the water bodies. The second takes the rows whose column `capacity_1e6_m3` is filled, and tells how
-# well the model did on reservoirs that it had not seen. The third gives capacities with intervals, and marks where they extrapolate.
+# well the model did on reservoirs that it had not seen. The third gives capacities with intervals, and marks where they extrapolate; it also tells what the
+# reservoirs without a known capacity hold together. `millpond capacity show model.json` tells what the model consists of.
 #
 # ## What this chapter cannot say
 #

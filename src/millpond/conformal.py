@@ -49,6 +49,8 @@ def cv_plus(
             f"intervals of coverage {coverage:g} from {n} {what} found, {least} or more expected. Add {what}, or lower "
             "the coverage."
         )
-    low = np.sort(estimates - residuals, axis=1)[:, rank - 1]
-    high = np.sort(estimates + residuals, axis=1)[:, n - rank]  # the ceil((1 - alpha)(n + 1))-th smallest
+    low = np.partition(estimates - residuals, rank - 1, axis=1)[:, rank - 1]
+    high = np.partition(estimates + residuals, n - rank, axis=1)[
+        :, n - rank
+    ]  # the ceil((1 - alpha)(n + 1))-th smallest
     return np.stack([np.median(estimates, axis=1), low, high])

@@ -42,6 +42,20 @@ def test_a_law_through_as_many_points_as_parameters_has_no_spread():
     assert np.isnan(PowerLawRegressor().fit([[1.0], [2.0]], [1.0, 3.0]).residual_std_)
 
 
+@pytest.mark.parametrize("rounding", [0, 1e-9, 1e-7])
+def test_a_feature_that_is_equal_but_for_rounding_has_no_exponent(rounding):
+    # 4 x 4 cells of a DEM, outlined in another reference system: areas are equal to seven digits
+    noise = RNG.uniform(-1, 1, (2, 40))
+    height_m, area_km2 = RNG.lognormal(size=40), 0.0144 * (1 + rounding * noise[0])
+    capacity = 0.5 * height_m**1.5
+    model = PowerLawRegressor().fit(np.column_stack([area_km2, height_m]), capacity)
+    assert model.exponents_ == pytest.approx([0, 1.5], abs=1e-5)
+    assert model.scale_ == pytest.approx(0.5, rel=1e-4)
+    # two features that tell the same share the exponent
+    twins = np.column_stack([height_m, height_m * (1 + rounding * noise[1])])
+    assert PowerLawRegressor().fit(twins, capacity).exponents_ == pytest.approx([0.75, 0.75], rel=1e-4)
+
+
 @pytest.mark.parametrize("bad", [0.0, -1.0])
 def test_what_has_no_logarithm_is_refused(bad):
     X, y = [[1.0], [2.0], [3.0]], [1.0, 2.0, 3.0]

@@ -30,7 +30,7 @@ WATER = np.zeros(DEM.shape, "int32")
 for _i in range(18):
     _length = 2 if _i == 17 else 3 + _i % 6
     WATER[32 * (_i % 3) + 28 - _length : 32 * (_i % 3) + 28, 20 * (_i // 3) + 10] = _i + 1
-CAPACITY = 0.4 * np.bincount(WATER.ravel())[1:] ** 1.1 / 3 + np.arange(18) % 5 / 40
+CAPACITY = (16 * np.bincount(WATER.ravel())[1:] ** 1.1 / 3 + np.arange(18) % 5) / 4000  # mean depths of about 2 m
 
 # For an image: the same five cells broad, and a pond of two cells.
 BROAD = ndimage.binary_dilation(WATER > 0, np.ones((1, 5)))
@@ -441,15 +441,18 @@ def test_mistakes_about_water(fails):
 
 # ---- fit and estimate
 
+LAW = ("--model", "power law", "--features", "Aws_km2", "--folds", "5")
+
 
 def test_fit_prints_honest_scores_beside_the_common_law(factors, run, monkeypatch):
     small = partial(PSOELMRegressor, n_particles=3, max_iterations=1)
     monkeypatch.setattr(scenarios, "PSOELMRegressor", small)
-    printed = run("fit", factors, "--folds", "5", "-o", "model.json", "--plot", "scatter.png")
+    gpd.read_file(factors).assign(edge_contaminated=False).to_file("whole.gpkg")
+    printed = run("fit", "whole.gpkg", "--folds", "5", "-o", "model.json", "--plot", "scatter.png")
     head, columns, ours, common = printed.splitlines()
     assert head == (
-        "model.json: PSO-ELM on Asc_km2, Lsc_km, Aws_km2, Ssc_deg, Sb_deg; 17 of 17 rows have a capacity. Out-of-fold "
-        "scores, 5 folds, whole groups of basin:"
+        "model.json: PSO-ELM on Asc_km2, Lsc_km, Aws_km2, Ssc_deg, Sb_deg; 17 of 17 rows have a capacity, 17 train. "
+        "Out-of-fold scores, 5 folds, whole groups of basin:"
     )
     heads = ["R2 of logs", "R2", "squared correlation", "median error", "mean error"]
     assert re.split(r"\s{2,}", columns.strip()) == heads
@@ -474,6 +477,7 @@ def test_fit_never_trains_on_estimates_or_on_the_capacity(factors, model, run, f
 def test_a_factor_that_nobody_asked_for_may_have_gaps(factors, run):
     table = gpd.read_file(factors)
     table.loc[0, ["Aws_km2", "basin"]] = np.nan
+    table["edge_contaminated"] = False
     table.to_file("gaps.gpkg")
     options = ("--model", "power law", "--features", "Ssc_deg", "--folds", "5", "-o", "slopes.json")
     printed = run("fit", "gaps.gpkg", *options)
@@ -488,10 +492,10 @@ def test_fit_takes_rows_with_a_capacity_and_groups(factors, run):
     options = ("--capacity-column", "surveyed", "--groups-column", "valley", "--folds", "4", "--features", "Aws_km2")
     printed = run("fit", "factors.csv", "--model", "power law", *options, "-o", "model.json")
     assert (
-        "power law on Aws_km2; 15 of 17 rows have a capacity. Out-of-fold scores, 4 folds, whole groups of valley:"
-        in printed
+        "power law on Aws_km2; 15 of 17 rows have a capacity, 15 train. Out-of-fold scores, 4 folds, whole" in printed
     )
-    too_few = run("fit", "factors.csv", "--model", "power law", *options[:2], "--folds", "15", "-o", "other.json")
+    assert "groups of valley:" in printed
+    too_few = run("fit", "factors.csv", "--capacity-column", "surveyed", *LAW[:4], "--folds", "15", "-o", "other.json")
     assert "15 folds, neighbours on both sides:" in too_few  # not as many basins
     fitted = CapacityModel.load("model.json")
     assert "pond 3" not in fitted.training.index
@@ -501,8 +505,8 @@ def test_fit_takes_rows_with_a_capacity_and_groups(factors, run):
 def test_estimates_are_the_models_and_columns_stay(factors, model, run):
     printed = run("estimate", factors, "--model", model, "-o", "estimates.gpkg", "--coverage", "0.8")
     assert printed == (
-        "estimates.gpkg: 17 capacities with intervals of 80%; 0 extrapolate, with factors outside the range of the "
-        "training\n"
+        "estimates.gpkg: 17 capacities (medians) with intervals of 80%; 0 extrapolate, with factors outside the range "
+        "of the training\n"
     )
     found, table = gpd.read_file("estimates.gpkg"), gpd.read_file(factors)
     expected = CapacityModel.load(model).estimate(table, coverage=0.8)
@@ -532,13 +536,13 @@ def test_extrapolations_are_marked_and_mapped(factors, model, run):
 
 
 def test_unusable_tables_and_models_are_refused(factors, model, fails, folder):
-    table = pd.DataFrame(gpd.read_file(factors).drop(columns="geometry"))
+    table = pd.DataFrame(gpd.read_file(factors).drop(columns="geometry")).assign(edge_contaminated=False)
     for name, broken in (
-        ("negative", table.assign(capacity_1e6_m3=np.where(table.index == 2, -1, 1.5))),
+        ("negative", table.assign(capacity_1e6_m3=-1)),
         ("blank", table.assign(capacity_1e6_m3=np.nan)),
         ("same", table.assign(capacity_1e6_m3=1.5)),
         ("short", table.drop(columns="Sb_deg")),
-        ("gaps", table.assign(Sb_deg=np.where(table.index < 2, np.nan, 1))),
+        ("gaps", table.assign(Sb_deg=np.nan)),
         ("few", table.iloc[:6]),
         ("fine", table),
     ):
@@ -553,11 +557,11 @@ def test_unusable_tables_and_models_are_refused(factors, model, fails, folder):
     (folder / "head.csv").write_text("label,Aws_km2\n")
     law = ("--model", "power law", "-o", "model.json")
     for options, message in (
-        (("negative.csv", *law), "capacity_1e6_m3: zero or less in row pond 2 found, positive numbers expected"),
+        (("negative.csv", *law), "capacity_1e6_m3: zero or less in row pond 0 found, and none of 17 rows with pos"),
         (("blank.csv", *law), "blank.csv: no capacity in column capacity_1e6_m3 found"),
         (("same.csv", *law), "capacity_1e6_m3: 1.5 for all 17 reservoirs found, different ones expected"),
         (("short.csv", *law), "Sb_deg missing. Measure them"),
-        (("gaps.csv", *law), "Sb_deg: no number in rows pond 0, pond 1 found, positive numbers expected"),
+        (("gaps.csv", *law), "Sb_deg: no number in row pond 0 found, and none of 17 rows with positive numbers"),
         (("few.csv", "--folds", 3, "-o", "model.json"), "in the smallest training part found, more than the 3 neurons"),
         (("fine.csv", "--model", "SVM", "-o", "model.json"), "model 'SVM' found, one of PSO-ELM, ELM, power law exp"),
         (("fine.csv", *law, "--capacity-column", "volume"), "fine.csv: columns name, capacity_1e6_m3, valley"),
@@ -611,14 +615,135 @@ def test_no_input_is_ever_overwritten(factors, model, fails):
         assert "an input or another output found, a file of its own expected" in fails(*arguments)
 
 
-def test_capacities_in_cubic_metres_get_a_warning(factors, capsys):
+def test_units_of_capacities_are_converted_or_noticed(factors, model, run, capsys):
     table = gpd.read_file(factors)
+    for unit, in_unit in (("m3", 1e6), ("ML", 1e3), ("acre-ft", 810.714)):
+        table.assign(held=table["capacity_1e6_m3"] * in_unit).to_file("unit.gpkg")
+        known = ("--capacity-column", "held", "--capacity-unit", unit)
+        run("fit", "unit.gpkg", *LAW, *known, "-o", "unit.json")
+        capacities = CapacityModel.load("unit.json").training["capacity_1e6_m3"]
+        assert capacities.tolist() == pytest.approx(table["capacity_1e6_m3"].tolist(), rel=1e-6)
+        run("estimate", "unit.gpkg", "--model", "unit.json", *known, "-o", "e.csv")
+        assert pd.read_csv("e.csv")["known_1e6_m3"].tolist() == pytest.approx(capacities.tolist())
+    assert main(["capacity", "fit", "unit.gpkg", *LAW, "--capacity-unit", "ft", "-o", "m.json"]) == 2
+    assert "capacity unit 'ft' found, one of hm3, m3, ML, acre-ft expected" in capsys.readouterr().err
     table.assign(capacity_1e6_m3=table["capacity_1e6_m3"] * 1e6).to_file("m3.gpkg")
-    capsys.readouterr()
-    assert main(["capacity", "fit", "m3.gpkg", "--model", "power law", "-o", "m.json"]) == 0
+    assert main(["capacity", "fit", "m3.gpkg", *LAW, "-o", "m.json"]) == 0
     printed = capsys.readouterr().err
-    assert printed.startswith("millpond: warning: 17 of 17 capacities are outside 0.1 to 10 million m3")
+    assert printed.startswith(
+        "millpond: warning: mean depths (capacity by Aws_km2) outside 0.05 to 200 m found in 17 of 17"
+    )
+    assert "pond 4 (" in printed
+    assert "and 12 more. Check the units of both." in printed
     assert printed.count("\n") == 1
+
+
+def test_a_bad_row_costs_no_other_its_estimate(factors, model, run, capsys):
+    table = gpd.read_file(factors)
+    table.loc[3, "Aws_km2"] = np.nan
+    table.to_file("gap.gpkg")
+    options = ("--map", "map.png", "--plot", "plot.png")
+    printed = run("estimate", "gap.gpkg", "--model", model, "-o", "e.csv", *options)
+    assert printed.startswith("e.csv: 16 capacities (medians) with intervals of 90%; 0 extrapolate")
+    assert "; 1 without an estimate (Aws_km2: no number)\n" in printed
+    found = pd.read_csv("e.csv", index_col="label", keep_default_na=False)
+    assert found.loc["pond 3", ["capacity_1e6_m3", "mean_1e6_m3", "low_1e6_m3"]].tolist() == ["", "", ""]
+    assert found["reason"].tolist() == ["Aws_km2: no number" if i == 3 else "" for i in range(17)]
+    assert main(["capacity", "fit", "gap.gpkg", *LAW, "-o", "m.json"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "millpond: warning: 1 of 17 reservoirs left out: pond 3 (Aws_km2: no number).\n"
+    assert "17 of 17 rows have a capacity, 16 train." in printed.out
+
+
+def test_what_is_edge_contaminated_does_not_train_and_is_marked(factors, run, capsys):
+    table = gpd.read_file(factors)
+    table.assign(edge_contaminated=table.index < 3).to_file("edge.gpkg")
+    options = ("--model", "power law", "--features", "Aws_km2,Rsc_m", "--folds", "5", "-o", "m.json")
+    assert main(["capacity", "fit", "edge.gpkg", *options]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == (
+        "millpond: warning: 3 of 17 reservoirs left out: pond 0, pond 1, pond 2 (edge-contaminated: the catchment may "
+        "reach beyond the DEM).\n"
+    )
+    rows = [line.split("  ")[0] for line in printed.out.splitlines()[2:]]
+    assert rows == ["power law", "power law on Aws_km2"]  # both on the same reservoirs
+    printed = run("estimate", "edge.gpkg", "--model", "m.json", "-o", "e.csv")
+    assert "; 3 in doubt (edge-contaminated: the catchment may reach beyond the DEM)\n" in printed
+    assert pd.read_csv("e.csv")["reason"].notna().tolist() == [True] * 3 + [False] * 14
+
+
+def test_the_total_of_what_is_not_known(factors, model, run):
+    table = gpd.read_file(factors)
+    table.loc[5:, "capacity_1e6_m3"] = np.nan
+    table.to_file("some.gpkg")
+    printed = run("estimate", "some.gpkg", "--model", model, "--coverage", "0.8", "-o", "e.csv")
+    found = pd.read_csv("e.csv").iloc[5:]
+    mean, low, high = CapacityModel.load(model).total(table.iloc[5:], 0.8)
+    assert mean == pytest.approx(found["mean_1e6_m3"].sum())
+    total = (
+        f"the 12 without a known capacity hold {mean:.4g} million m3 together, the sum of mean_1e6_m3, with an interval"
+    )
+    medians = (
+        f"capacity_1e6_m3 holds medians, whose sum, {found['capacity_1e6_m3'].sum():.4g}, is no estimate of a total"
+    )
+    assert printed.splitlines()[1] == f"{total} of {low:.4g} to {high:.4g}; {medians}"
+
+
+def test_show_tells_the_law_and_what_trained_it(factors, run, monkeypatch):
+    table = gpd.read_file(factors)
+    table.assign(capacity_1e6_m3=1.5 * table["Aws_km2"] ** 1.2).to_file("exact.gpkg")
+    run("fit", "exact.gpkg", *LAW, "-o", "law.json")
+    law, mean, _, in_training, heads, areas, capacities, *_, scores = run("show", "law.json").splitlines()
+    assert law == "law.json: power law on Aws_km2; 17 reservoirs in 5 folds"
+    assert mean.startswith(
+        "capacity_1e6_m3 = 1.5 * Aws_km2^1.2 (medians of the folds: a 1.5 to 1.5, Aws_km2 1.2 to 1.2)"
+    )
+    assert mean.endswith("; mean_1e6_m3 = 1 * capacity_1e6_m3")
+    assert in_training == "In the training:"
+    assert heads.split() == ["min", "median", "max"]
+    area = table["Aws_km2"]
+    assert areas.split() == ["Aws_km2", *(f"{value:.4g}" for value in (area.min(), area.median(), area.max()))]
+    assert capacities.split()[0] == "capacity_1e6_m3"
+    assert scores.split()[:3] == ["power", "law", "1.00"]
+    gpd.read_file(factors).assign(edge_contaminated=False).to_file("whole.gpkg")
+    run("fit", "whole.gpkg", "--model", "ELM", "--folds", "5", "-o", "elm.json")
+    sizes = [len(network["coef"]) for network in CapacityModel.load("elm.json").parameters]
+    printed = run("show", "elm.json")
+    assert f"median of 5 networks of {min(sizes)} to {max(sizes)} neurons" in printed
+
+
+def test_a_file_with_several_layers_needs_the_name_of_one(folder, factors, model, run, fails):
+    ponds = outlines()
+    ponds.iloc[:2].to_file("two.gpkg", layer="villages")
+    ponds.to_file("two.gpkg", layer="ponds")
+    measure = ("factors", "--dem", "dem.tif", "--water", "two.gpkg", "-o", "two.csv")
+    assert "two.gpkg: layers villages, ponds found, one of them expected. Name one by --layer." in fails(*measure)
+    assert "two.gpkg: layers villages, ponds found, lakes expected" in fails(*measure, "--layer", "lakes")
+    assert run(*measure, "--layer", "villages").startswith("two.csv: 2 reservoirs")
+    assert run(*measure, "--layer", "ponds").startswith("two.csv: 17 reservoirs")
+    assert "dem.tif: a raster found, polygons expected, with a layer ponds" in fails(
+        "factors", "--dem", "dem.tif", "--water", "dem.tif", "--layer", "ponds", "-o", "x.csv"
+    )
+    table = gpd.read_file(factors)
+    table.iloc[:9].to_file("tables.gpkg", layer="some")
+    table.to_file("tables.gpkg", layer="all")
+    pd.DataFrame({"note": ["no shapes"]}).pipe(gpd.GeoDataFrame).to_file("tables.gpkg", layer="notes")
+    assert "tables.gpkg: layers some, all found" in fails("fit", "tables.gpkg", *LAW, "-o", "m.json")
+    assert "17 of 17 rows" in run("fit", "tables.gpkg", *LAW, "--layer", "all", "-o", "m.json")
+    assert run("estimate", "tables.gpkg", "--model", model, "--layer", "some", "-o", "e.csv").startswith("e.csv: 9 cap")
+    gpd.GeoDataFrame(geometry=[LineString([(500_315, 4e6), (500_315, 3_996_400)])], crs=UTM).to_file(
+        "two.gpkg", layer="a"
+    )
+    streams = (*measure[:3], "--water", "ponds.gpkg", "--streams", "two.gpkg", "-o", "s.csv")
+    assert "two.gpkg: layers villages, ponds, a found, one of them expected. Name one by --streams-layer." in fails(
+        *streams
+    )
+    assert "17 reservoirs" in run(*streams, "--streams-layer", "a")
+
+
+def test_a_failure_while_scores_are_told_leaves_no_model(factors, fails, monkeypatch):
+    monkeypatch.setattr("millpond.capacity.commands._scores_table", lambda fits: 1 / 0)
+    assert "ZeroDivisionError" in fails("fit", factors, *LAW, "-o", "m.json")
 
 
 def test_text_with_numbers_is_read_as_numbers(factors, model, run):
@@ -648,5 +773,5 @@ def test_the_bare_verb_shows_its_help(capsys):
     assert "capacity" in cli.ROOMS
     assert main(["capacity"]) == 0
     printed = capsys.readouterr()
-    assert all(verb in printed.out for verb in ("water", "factors", "fit", "estimate"))
+    assert all(verb in printed.out for verb in ("water", "factors", "fit", "estimate", "show"))
     assert printed.err == ""

@@ -8,6 +8,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+SMALLEST_RANGE = 1e-6
+"""Range of natural logarithms below which values count as equal: no area is known to a millionth."""
+
 
 class PowerLawRegressor(RegressorMixin, BaseEstimator):
     """capacity = a * x_1^b_1 * ... * x_m^b_m by ordinary least squares in logarithms.
@@ -27,7 +30,7 @@ class PowerLawRegressor(RegressorMixin, BaseEstimator):
     scale_ : float
         a, without smearing: in units of the target over those of the features to their exponents.
     exponents_ : (n_features,) array
-        b_1 ... b_m; the shortest ones if the features don't determine them.
+        b_1 ... b_m; the shortest ones if the features don't determine them, as when they are equal but for rounding.
     smearing_factor_ : float
         What predictions are multiplied by; 1 without smearing.
     residual_std_ : float
@@ -56,7 +59,10 @@ class PowerLawRegressor(RegressorMixin, BaseEstimator):
         # Centred, so that neither the units nor the condition of the features touch the intercept.
         log_x, log_y = _log(X, "X"), _log(y, "y")
         mean_x, mean_y = log_x.mean(axis=0), log_y.mean()
-        self.exponents_ = np.linalg.lstsq(log_x - mean_x, log_y - mean_y)[0]
+        centred = log_x - mean_x
+        # Spreads as small as rounding errors determine no exponent, and would make it huge.
+        rcond = SMALLEST_RANGE * np.sqrt(len(y)) / max(np.linalg.norm(centred, 2), SMALLEST_RANGE)
+        self.exponents_ = np.linalg.lstsq(centred, log_y - mean_y, rcond=rcond)[0]
         intercept = mean_y - mean_x @ self.exponents_
         residuals = log_y - intercept - log_x @ self.exponents_
         self.scale_ = float(np.exp(intercept))

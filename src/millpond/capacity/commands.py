@@ -1,6 +1,5 @@
 """`millpond capacity`: from an image and a DEM to the capacity of your own reservoirs, and how sure that is."""
 
-import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="File to write: .csv, .gpkg or .geojson.")]
 Reservoirs = Annotated[Path, typer.Argument(help="Table written by `factors`, or like it: .csv, .gpkg, .geojson.")]
+
+Layer = Annotated[str | None, typer.Option(help="Layer with the reservoirs, if a file has several.")]
+Unit = Annotated[str, typer.Option(help="Of known capacities: hm3 (million m3), m3, ML (1,000 m3) or acre-ft.")]
 
 PICTURES = (".png",)
 
@@ -32,6 +34,7 @@ def water(
     training: Annotated[
         Path | None, typer.Option(help="Polygons with a column land_use, one of whose classes is water.")
     ] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer with the training polygons, if there are several.")] = None,
     names: Annotated[
         str | None, typer.Option(help="Names for the bands of a file that carries none, separated by commas.")
     ] = None,
@@ -72,7 +75,7 @@ def water(
             found, _, used = water_by_index(*values, threshold=threshold)
             how = f"index above {used:.3f}"
         else:
-            found, how = _classified_water(values, training, raster)
+            found, how = _classified_water(values, training, layer, raster)
         if dem is not None:
             found, n_removed = _without_shadow(found, raster, dem, sun_azimuth, sun_elevation)
             how += f", {n_removed} removed as mountain shadow"
@@ -104,6 +107,8 @@ def factors(
     id_column: Annotated[str | None, typer.Option(help="Column that names the reservoirs.")] = None,
     reproject: Annotated[bool, typer.Option("--reproject", help="Bring water and streams onto the DEM.")] = False,
     streams: Annotated[Path | None, typer.Option(help="Lines that flow is made to follow.")] = None,
+    layer: Layer = None,
+    streams_layer: Annotated[str | None, typer.Option(help="Layer with the streams, if a file has several.")] = None,
 ) -> None:
     """Measure the terrain factors of reservoirs. Other columns of the polygons stay in the table."""
     from millpond.capacity.factors import SMALLEST_WATER_KM2, factors_on_network
@@ -127,9 +132,9 @@ def factors(
         open_raster({"elevation": dem}) as raster,
     ):
         check_crs(raster)
-        found = read_water(water, raster, reproject=reproject, id_column=id_column)
+        found = read_water(water, raster, reproject=reproject, id_column=id_column, layer=layer)
         measured = factors_on_network(
-            flow_network(raster, streams, reproject=reproject),
+            flow_network(raster, streams, reproject=reproject, layer=streams_layer),
             found.labels,
             found.areas_km2,
             crest_m=None if crest_column is None else crests_m(found.polygons, water, crest_column),
@@ -158,8 +163,9 @@ def fit(
     table: Reservoirs,
     out: Annotated[Path, typer.Option("--out", "-o", help="JSON file to write.")],
     capacity_column: Annotated[
-        str, typer.Option(help="Known capacity in million m3; rows where it is blank are left out.")
+        str, typer.Option(help="Known capacity; rows where it is blank are left out.")
     ] = "capacity_1e6_m3",
+    capacity_unit: Unit = "hm3",
     model: Annotated[str, typer.Option(help="PSO-ELM, ELM or power law.")] = "PSO-ELM",
     features: Annotated[
         str | None, typer.Option(help="Factors, separated by commas; default: the study's best scenario.")
@@ -170,17 +176,21 @@ def fit(
     ] = None,
     folds: Annotated[int, typer.Option(min=3, help="Parts of the reservoirs, each of which is held out once.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the folds and the networks.")] = 0,
+    layer: Layer = None,
     plot: Annotated[Path | None, typer.Option(help="PNG: out-of-fold estimates against known capacities.")] = None,
 ) -> None:
-    """Fit a model to reservoirs of known capacity, and tell how good it is on those that it hasn't seen."""
+    """Fit a model to reservoirs of known capacity, and tell how good it is on those that it hasn't seen.
+
+    Edge-contaminated reservoirs are left out if a factor describes the catchment.
+    """
     import pandas as pd
 
     from millpond.capacity.errors import CapacityError
     from millpond.capacity.estimation import CAPACITY, FEATURES, fit_capacity_model
-    from millpond.capacity.tables import check_columns, read_table, writing
+    from millpond.capacity.tables import check_columns, in_million_m3, read_table, writing
 
     with writing((out, (".json",)), (plot, PICTURES), inputs=[table]) as (unfinished, picture):
-        reservoirs = read_table(table)
+        reservoirs = read_table(table, layer)
         check_columns(reservoirs, table, capacity_column, groups_column)
         if capacity_column == CAPACITY and "extrapolates" in reservoirs:
             raise CapacityError(
@@ -190,24 +200,29 @@ def fit(
         if capacity_column in (_split(features) or ()):
             raise CapacityError(f"{capacity_column} found among the factors, other columns expected. Leave it out.")
         capacity = reservoirs[capacity_column]
-        known = reservoirs.assign(**{CAPACITY: capacity})[capacity.notna()]
+        known = reservoirs.assign(**{CAPACITY: in_million_m3(capacity, capacity_unit)})[capacity.notna()]
         if known.empty:
             raise CapacityError(f"{table}: no capacity in column {capacity_column} found, some expected. Fill it in.")
         if groups_column is None and "basin" in known:
             basins = known["basin"]
             groups_column = "basin" if basins.notna().all() and basins.nunique() >= folds else None
-        common = {
-            "groups": None if groups_column is None else known[groups_column],
-            "n_folds": folds,
-            "random_state": seed,
-        }
-        fitted = fit_capacity_model(known, features=_split(features) or FEATURES, model=model, progress=True, **common)
+
+        def fit_to(rows, **what):
+            groups = None if groups_column is None else rows[groups_column]
+            return fit_capacity_model(rows, groups=groups, n_folds=folds, random_state=seed, **what)
+
+        fitted = fit_to(known, features=_split(features) or FEATURES, model=model, progress=True)
         fits = {model: fitted}
         common_law = {"features": ("Aws_km2",), "model": "power law"}
-        area_km2 = pd.to_numeric(known.get("Aws_km2", pd.Series([0])), errors="coerce")
+        alike = known.loc[fitted.training.index]
+        area_km2 = pd.to_numeric(alike.get("Aws_km2", pd.Series([0])), errors="coerce")
         if (fitted.features, model) != (*common_law.values(),) and (area_km2 > 0).all():
-            fits["power law on Aws_km2"] = fit_capacity_model(known, **common_law, **common)
-        _warn_of_units(fitted.training[CAPACITY])
+            fits["power law on Aws_km2"] = fit_to(alike, **common_law)
+        grouped = f"whole groups of {groups_column}" if groups_column else "neighbours on both sides"
+        text = (
+            f"{model} on {', '.join(fitted.features)}; {len(known)} of {len(reservoirs)} rows have a capacity, "
+            f"{len(alike)} train. Out-of-fold scores, {folds} folds, {grouped}:\n{_scores_table(fits)}"
+        )
         fitted.save(unfinished)
         if picture is not None:
             from millpond.capacity.figures import scatter
@@ -216,12 +231,7 @@ def fit(
             estimates = pd.DataFrame({CAPACITY: seen["out_of_fold_1e6_m3"], "extrapolates": ""})
             figure = scatter(seen[CAPACITY], estimates, x_label="known capacity (million m³)", diagonal=True)
             figure.savefig(picture, format="png", dpi=150)
-    grouped = f"whole groups of {groups_column}" if groups_column else "neighbours on both sides"
-    typer.echo(
-        f"{out}: {model} on {', '.join(fitted.features)}; {len(known)} of {len(reservoirs)} rows have a capacity. "
-        f"Out-of-fold scores, {folds} folds, {grouped}:"
-    )
-    typer.echo(_scores_table(fits))
+    typer.echo(f"{out}: {text}")
 
 
 @app.command()
@@ -230,34 +240,46 @@ def estimate(
     model: Annotated[Path, typer.Option(help="JSON file written by `fit`.")],
     out: Out,
     coverage: Annotated[float, typer.Option(help="Share of capacities that intervals should hold.")] = 0.9,
+    capacity_column: Annotated[
+        str | None, typer.Option(help="Known capacity, which isn't estimated in the total. Default: capacity_1e6_m3.")
+    ] = None,
+    capacity_unit: Unit = "hm3",
+    layer: Layer = None,
     map_: Annotated[Path | None, typer.Option("--map", help="PNG: reservoirs in the colour of their capacity.")] = None,
     dem: Annotated[Path | None, typer.Option(help="DEM to shade behind the map.")] = None,
     plot: Annotated[Path | None, typer.Option(help="PNG: estimates and intervals against a factor.")] = None,
 ) -> None:
-    """Estimate capacities, with intervals and a mark on extrapolations.
+    """Estimate capacities, with intervals and a mark on extrapolations, and what those that aren't known hold together.
 
-    A known capacity stays in the column known_1e6_m3.
+    capacity_1e6_m3 is a median, mean_1e6_m3 what adds up to a total. A known capacity stays in the column known_1e6_m3.
     """
     import geopandas as gpd
 
     from millpond.capacity.errors import CapacityError
     from millpond.capacity.estimation import CAPACITY, CapacityModel
-    from millpond.capacity.tables import TABLES, encoded, read_table, writing
+    from millpond.capacity.tables import TABLES, check_columns, encoded, in_million_m3, read_table, writing
 
     if dem is not None and map_ is None:
         raise typer.BadParameter("--dem is the background of a --map.")
     outputs = (out, TABLES), (map_, PICTURES), (plot, PICTURES)
     with writing(*outputs, inputs=[table, model, dem]) as (unfinished, map_picture, picture):
         fitted = CapacityModel.load(model)
-        reservoirs = read_table(table)
+        reservoirs = read_table(table, layer)
         estimates = fitted.estimate(reservoirs, coverage)
-        if "extrapolates" not in reservoirs:  # else the capacity is an earlier estimate
-            if {CAPACITY, "known_1e6_m3"} <= {*reservoirs}:
+        check_columns(reservoirs, table, capacity_column)
+        if capacity_column is None and "extrapolates" not in reservoirs:  # else the capacity is an earlier estimate
+            capacity_column = CAPACITY if CAPACITY in reservoirs else None
+        if capacity_column is not None:
+            if "known_1e6_m3" in reservoirs:
                 raise CapacityError(
-                    f"{table}: columns {CAPACITY} and known_1e6_m3 found, one with the known capacity expected. Rename "
-                    "or drop the other."
+                    f"{table}: columns {capacity_column} and known_1e6_m3 found, one with the known capacity expected. "
+                    "Rename or drop the other."
                 )
-            reservoirs = reservoirs.rename(columns={CAPACITY: "known_1e6_m3"})
+            reservoirs["known_1e6_m3"] = in_million_m3(reservoirs[capacity_column], capacity_unit)
+        asked = estimates[CAPACITY].notna()
+        if "known_1e6_m3" in reservoirs:
+            asked &= reservoirs["known_1e6_m3"].isna()
+        total = fitted.total(reservoirs[asked], coverage) if asked.any() else None
         result = reservoirs.drop(columns=[name for name in reservoirs if name in estimates]).join(estimates)
         unfinished.write_bytes(encoded(result, out))
         if map_picture is not None:
@@ -270,39 +292,63 @@ def estimate(
             from millpond.capacity.figures import scatter
 
             factor = "Aws_km2" if "Aws_km2" in fitted.features else fitted.features[0]
-            scatter(pd.to_numeric(result[factor]), estimates, x_label=factor).savefig(picture, format="png", dpi=150)
+            x = pd.to_numeric(result[factor], errors="coerce")
+            scatter(x, estimates, x_label=factor).savefig(picture, format="png", dpi=150)
     n_outside = int((estimates["extrapolates"] != "").sum())
-    typer.echo(
-        f"{out}: {len(estimates)} capacities with intervals of {100 * coverage:g}%; {n_outside} extrapolate, with "
-        "factors outside the range of the training"
+    text = (
+        f"{out}: {estimates[CAPACITY].notna().sum()} capacities (medians) with intervals of {100 * coverage:g}%; "
+        f"{n_outside} extrapolate, with factors outside the range of the training"
     )
+    for reason, rows in estimates.groupby("reason"):
+        if reason:
+            text += f"; {len(rows)} {'in doubt' if rows[CAPACITY].notna().all() else 'without an estimate'} ({reason})"
+    typer.echo(text)
+    if total is not None:
+        medians = estimates.loc[asked.to_numpy(), CAPACITY].sum()
+        typer.echo(
+            f"the {asked.sum()} without a known capacity hold {total.mean_1e6_m3:.4g} million m3 together, the sum of "
+            f"mean_1e6_m3, with an interval of {total.low_1e6_m3:.4g} to {total.high_1e6_m3:.4g}; {CAPACITY} holds "
+            f"medians, whose sum, {medians:.4g}, is no estimate of a total"
+        )
+
+
+@app.command()
+def show(model: Annotated[Path, typer.Argument(help="JSON file written by `fit`.")]) -> None:
+    """Tell what a MODEL consists of: its law or networks, and the reservoirs that trained it."""
+    from millpond.capacity.estimation import CAPACITY, CapacityModel
+
+    fitted = CapacityModel.load(model)
+    training = fitted.training
+    n_folds = len(fitted.parameters)
+    typer.echo(
+        f"{model}: {fitted.model} on {', '.join(fitted.features)}; {len(training)} reservoirs in {n_folds} folds"
+    )
+    law = fitted.law
+    if law is None:
+        sizes = [len(parameters["coef"]) for parameters in fitted.parameters]
+        text = f"median of {n_folds} networks of {min(sizes)} to {max(sizes)} neurons"
+    else:
+        middle, low, high = (law.quantile(q).map("{:.4g}".format) for q in (0.5, 0, 1))
+        powers = "".join(f" * {name}^{middle[name]}" for name in fitted.features)
+        ranges = ", ".join(f"{name} {low[name]} to {high[name]}" for name in law)
+        text = f"{middle['a']}{powers} (medians of the folds: {ranges})"
+    typer.echo(f"{CAPACITY} = {text}; mean_1e6_m3 = {fitted.smearing_factor:.4g} * {CAPACITY}")
+    ranges = training[[*fitted.features, CAPACITY]].agg(["min", "median", "max"]).T
+    typer.echo(f"\nIn the training:\n{ranges.to_string(float_format='{:.4g}'.format)}")
+    typer.echo(f"\nOut-of-fold scores:\n{_scores_table({fitted.model: fitted})}")
 
 
 def _split(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(","))
 
 
-def _warn_of_units(capacity_1e6_m3) -> None:
-    from millpond.capacity.factors import SMALL_CAPACITY_1E6_M3
-
-    low, high = SMALL_CAPACITY_1E6_M3
-    n_odd = int((~capacity_1e6_m3.between(low, high)).sum())
-    if n_odd:
-        warnings.warn(
-            f"{n_odd} of {len(capacity_1e6_m3)} capacities are outside {low:g} to {high:g} million m3, what the study "
-            "calls small. They are read as millions of cubic metres: check that they aren't cubic metres.",
-            UserWarning,
-            stacklevel=2,
-        )
-
-
-def _classified_water(values, training, raster):
+def _classified_water(values, training, layer, raster):
     """Water by a classifier of all training polygons, and how well one did on polygons that were held out."""
     from millpond.capacity.errors import CapacityError
     from millpond.capacity.land_use import classify_land_use, confusion_matrix, split_polygons
     from millpond.capacity.tables import read_vector
 
-    polygons, grid = read_vector(training), (raster.transform, raster.crs)
+    polygons, grid = read_vector(training, layer=layer), (raster.transform, raster.crs)
     classes, classifier = classify_land_use(values, polygons, *grid)
     names = [str(name) for name in classifier.classes_]
     if "water" not in names:

@@ -4,6 +4,10 @@ Reservoirs are dealt into folds, whole drainage basins where those are given, an
 without each fold; all choices and all scaling happen inside that training part. The estimate is the median of what they
 say, and the scores are those of each on its own fold.
 
+A median is not a mean: medians add up to less than the reservoirs hold together. Means, and so totals, come from Duan's
+smearing estimate (1983, doi:10.1080/01621459.1983.10478017): a median times the mean ratio of known to out-of-fold
+capacity.
+
 Intervals are those of CV+ (`millpond.conformal`), on the logarithm of the capacity. They hold their share if new
 reservoirs are exchangeable with those of the training. Reservoirs of another basin hardly are; the book's chapter on
 transfer counts what intervals hold there.
@@ -11,9 +15,11 @@ transfer counts what intervals hold there.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,7 +28,7 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import GroupKFold
 from tqdm import tqdm
 
-from millpond.capacity.baselines import PowerLawRegressor
+from millpond.capacity.baselines import SMALLEST_RANGE, PowerLawRegressor
 from millpond.capacity.elm import hidden_layer
 from millpond.capacity.errors import CapacityError
 from millpond.capacity.scenarios import HIDDEN, scenarios, scores, unfitted
@@ -40,8 +46,26 @@ COVERAGE = 0.9
 
 CAPACITY = "capacity_1e6_m3"
 
+CATCHMENT_FACTORS = ("Asc_km2", "Lsc_km", "Ssc_deg", "Rsc_m")
+"""What is measured on a part only where the catchment reaches beyond the DEM (`edge_contaminated`)."""
+
+POSSIBLE_DEPTH_M = (0.05, 200.0)
+"""Capacity over water surface that a reservoir can have. The deepest in the cleaned US inventory (`inventory.read_nid`)
+has 40 m, the deepest large ones of the world about 100 m; and an image may show a surface at low water."""
+
+_CHUNK = 2_000_000  # numbers in memory at a time while intervals are found
+_N_TOTALS = 2_000
+_EDGE = "edge-contaminated: the catchment may reach beyond the DEM"
 _FORMAT = "millpond capacity model"
 _VERSION = 1
+
+
+class Total(NamedTuple):
+    """What several reservoirs hold together, in million m3: the expected sum, and an interval."""
+
+    mean_1e6_m3: float
+    low_1e6_m3: float
+    high_1e6_m3: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +95,30 @@ class CapacityModel:
         """What `millpond.capacity.scenarios.scores` says of the out-of-fold estimates."""
         return scores(self.training[CAPACITY].to_numpy(), self.training["out_of_fold_1e6_m3"].to_numpy())
 
+    @property
+    def smearing_factor(self) -> float:
+        """Mean over median: the mean ratio of known to out-of-fold capacity."""
+        return float(self._ratios.mean())
+
+    @property
+    def law(self) -> pd.DataFrame | None:
+        """Of a power law a row for each fold: its factor `a`, and the exponent of each feature; None for networks."""
+        if self.model != "power law":
+            return None
+        rows = [(np.exp(own["intercept"]), *own["exponents"]) for own in self.parameters]
+        return pd.DataFrame(rows, columns=["a", *self.features])
+
+    @property
+    def _ratios(self) -> np.ndarray:
+        return (self.training[CAPACITY] / self.training["out_of_fold_1e6_m3"]).to_numpy()
+
     def estimate(self, factors: pd.DataFrame, coverage: float = COVERAGE) -> pd.DataFrame:
         """Estimate capacities.
 
         Parameters
         ----------
         factors : DataFrame
-            With the columns `features`, all positive.
+            With the columns `features`, and `edge_contaminated` if it is known.
         coverage : float
             Share of reservoirs whose interval should hold their capacity, 0.5 or more and below 1.
 
@@ -85,24 +126,81 @@ class CapacityModel:
         -------
         DataFrame
             With the index of `factors`: `capacity_1e6_m3`, the median of the folds' models (each counts by its
-            held-out reservoirs), which lies inside every interval; `low_1e6_m3`, `high_1e6_m3`; `extrapolates`, names
-            of the factors outside the range of the training, joined by spaces.
+            held-out reservoirs), which lies inside every interval; `mean_1e6_m3`, which is what adds up to a total;
+            `low_1e6_m3`, `high_1e6_m3`; `extrapolates`, names of the factors outside the range of the training, joined
+            by spaces; `reason`, why there is no estimate (then the numbers are NaN), or why to doubt it: the catchment
+            of an edge-contaminated reservoir may reach beyond the DEM.
 
         Raises
         ------
         CapacityError
-            If a factor is missing, no number or not positive, or the training reservoirs are too few for the coverage.
+            If a factor is missing, no row has positive numbers for all, or the training reservoirs are too few for the
+            coverage.
         """
-        x = _positive(factors, self.features)
-        by_fold = np.array([_log_capacity(parameters, np.log(x)) for parameters in self.parameters])
+        reason, usable = self._usable(factors)
+        x = _numbers(factors[usable], self.features)
         known = self.training
-        residuals = np.abs(np.log(known[CAPACITY]) - np.log(known["out_of_fold_1e6_m3"])).to_numpy()
-        logs = cv_plus(by_fold[known["fold"]].T, residuals, coverage, "reservoirs", CapacityError)
+        residuals = np.abs(np.log(self._ratios))
+        by_fold = self._by_fold(x)
+        # A few new reservoirs at a time: each needs as many numbers as there are training reservoirs.
+        parts = np.array_split(by_fold, int(np.ceil(len(x) * len(known) / _CHUNK)), axis=1)
+        bounds = [cv_plus(part[known["fold"]].T, residuals, coverage, "reservoirs", CapacityError) for part in parts]
+        median, low, high = np.exp(np.concatenate(bounds, axis=1))
         seen = known[[*self.features]].to_numpy()
         outside = (x < seen.min(axis=0)) | (x > seen.max(axis=0))
-        columns = dict(zip((CAPACITY, "low_1e6_m3", "high_1e6_m3"), np.exp(logs), strict=True))
-        columns["extrapolates"] = [" ".join(np.array(self.features)[row]) for row in outside]
-        return pd.DataFrame(columns, index=factors.index)
+        found = pd.DataFrame(
+            {
+                CAPACITY: median,
+                "mean_1e6_m3": median * self.smearing_factor,
+                "low_1e6_m3": low,
+                "high_1e6_m3": high,
+                "extrapolates": [" ".join(np.array(self.features)[row]) for row in outside],
+            },
+            index=np.flatnonzero(usable),
+        )
+        found = found.reindex(range(len(factors))).fillna({"extrapolates": ""}).set_axis(factors.index)
+        return found.assign(reason=reason)
+
+    def total(self, factors: pd.DataFrame, coverage: float = COVERAGE) -> Total:
+        """Estimate what reservoirs hold together, as far as they have an estimate.
+
+        The interval adds two errors. That of each reservoir is a ratio of known to out-of-fold capacity, drawn anew
+        for each; that of the model is common to all, and is the spread of the total when a fold is left out (the
+        jackknife). It takes the new reservoirs to be exchangeable with those of the training, and independent of each
+        other.
+
+        Parameters
+        ----------
+        factors : DataFrame
+            As of `estimate`.
+        coverage : float
+            How often the interval should hold the sum.
+
+        Returns
+        -------
+        Total
+        """
+        median = self.estimate(factors, 0.5)[CAPACITY].dropna().to_numpy()
+        by_fold = np.exp(self._by_fold(_numbers(factors[self._usable(factors)[1]], self.features)))
+        ratios, fold = self._ratios, self.training["fold"].to_numpy()
+        left_out = np.log([own.sum() * ratios[fold != k].mean() for k, own in enumerate(by_fold)])
+        common = np.sqrt((len(left_out) - 1) * left_out.var())
+        rng = np.random.default_rng(0)
+        sums = np.array([median @ rng.choice(ratios, len(median)) for _ in range(_N_TOTALS)])
+        ends = np.quantile(
+            sums * np.exp(common * rng.standard_normal(_N_TOTALS)), [(1 - coverage) / 2, (1 + coverage) / 2]
+        )
+        return Total(float(median.sum() * self.smearing_factor), *map(float, ends))
+
+    def _by_fold(self, x: np.ndarray) -> np.ndarray:
+        """(n_folds, n) logarithms of capacity."""
+        return np.array([_log_capacity(parameters, np.log(x)) for parameters in self.parameters])
+
+    def _usable(self, factors: pd.DataFrame) -> tuple[pd.Series, np.ndarray]:
+        """Why each row has no estimate or a doubtful one, and (n,) whether it has one."""
+        reason = unusable(factors, self.features)
+        usable = (reason == "").to_numpy()
+        return reason.mask(reason.eq("") & edge_contaminated(factors, self.features), _EDGE), usable
 
     def save(self, path: str | Path) -> None:
         """Write a JSON file; reading it back gives the same estimates to the last bit."""
@@ -167,12 +265,13 @@ def fit_capacity_model(
     """Fit a model to reservoirs of known capacity.
 
     A network sees standardized logarithms of the factors, and its number of neurons is chosen by cross-validation
-    within each training part.
+    within each training part. Rows without positive numbers for all are left out, and those that are
+    `edge_contaminated` if a factor describes the catchment; a warning names them.
 
     Parameters
     ----------
     reservoirs : DataFrame
-        With the columns `features` and `capacity_1e6_m3`, all positive.
+        With the columns `features` and `capacity_1e6_m3`, and `edge_contaminated` if it is known.
     features : sequence of str
     model : str
         One of `MODELS`; "power law" with `features=("Aws_km2",)` is the common one.
@@ -195,17 +294,33 @@ def fit_capacity_model(
     Raises
     ------
     CapacityError
-        If there is no such model, a column is missing, a value is no number or not positive, all capacities are equal,
-        or reservoirs or groups are too few for the folds or the neurons.
+        If there is no such model, a column is missing, no row can be used, all capacities or values of a factor are
+        equal, or reservoirs or groups are too few for the folds or the neurons.
     """
     features = tuple(features)
     if model not in MODELS:
         raise CapacityError(f"model {model!r} found, one of {', '.join(MODELS)} expected.")
     if not features or len(set(features)) < len(features) or CAPACITY in features:
         raise CapacityError(f"features {', '.join(features) or '(none)'} found, different names of factors expected.")
-    values = _positive(reservoirs, (*features, CAPACITY))
+    if groups is not None and len(groups) != len(reservoirs):
+        raise CapacityError(
+            f"groups for {len(groups)} of {len(reservoirs)} reservoirs found, one for each expected. Fill the gaps."
+        )
+    reason = unusable(reservoirs, (*features, CAPACITY))
+    reason = reason.mask(reason.eq("") & edge_contaminated(reservoirs, features), _EDGE)
+    usable = (reason == "").to_numpy()
+    if not usable.any():
+        raise CapacityError("reservoirs that are all edge-contaminated found, others expected. Take a larger DEM.")
+    if not usable.all():
+        left_out = reason[~usable]
+        rows = "; ".join(f"{_listed(part.index)} ({why})" for why, part in left_out.groupby(left_out, sort=False))
+        warnings.warn(f"{len(left_out)} of {len(reason)} reservoirs left out: {rows}.", UserWarning, stacklevel=2)
+    reservoirs, groups = reservoirs[usable], None if groups is None else np.asarray(groups)[usable]
+    values = _numbers(reservoirs, (*features, CAPACITY))
     x, y = values[:, :-1], values[:, -1]
-    _check_capacities(y)
+    for name, column in zip((CAPACITY, *features), (y, *x.T), strict=True):
+        _check_varied(column, name)
+    _warn_of_depths(reservoirs)
     group = _numbered(groups, len(y))
     if n_folds < 3 or group.max() + 1 < n_folds:
         raise CapacityError(
@@ -280,8 +395,14 @@ def _log_capacity(parameters: Mapping, log_factors: np.ndarray) -> np.ndarray:
     return parameters["coef"] @ layer
 
 
-def _positive(table: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
-    """(n, n_columns) values, all of them positive numbers."""
+def unusable(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
+    """Why each row is of no use to a model of these columns; "" where all are positive numbers.
+
+    Raises
+    ------
+    CapacityError
+        If a column is missing, or no row can be used.
+    """
     missing = [name for name in columns if name not in table]
     if missing:
         raise CapacityError(
@@ -290,24 +411,60 @@ def _positive(table: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
         )
     if table.empty:
         raise CapacityError("no reservoirs found, one or more expected.")
-    for name in columns:
-        values = pd.to_numeric(table[name], errors="coerce").to_numpy(float)
+    reason = pd.Series("", index=table.index)
+    for name, values in zip(columns, _numbers(table, columns).T, strict=True):
         for wrong, what in ((~np.isfinite(values), "no number"), (values <= 0, "zero or less")):
-            if wrong.any():
-                rows = [str(label) for label in table.index[wrong]]
-                more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-                raise CapacityError(
-                    f"{name}: {what} in row{'s' if len(rows) > 1 else ''} {', '.join(rows[:5])}{more} found, positive "
-                    "numbers expected. Correct or leave out those rows, or do without the column."
-                )
-    return table[[*columns]].apply(pd.to_numeric).to_numpy(float)
-
-
-def _check_capacities(capacity_1e6_m3: np.ndarray) -> None:
-    if capacity_1e6_m3.min() == capacity_1e6_m3.max():
+            reason = reason.mask(wrong & (reason == ""), f"{name}: {what}")
+    if (reason != "").all():
         raise CapacityError(
-            f"{CAPACITY}: {capacity_1e6_m3[0]:g} for all {len(capacity_1e6_m3)} reservoirs found, different ones "
-            "expected. Check the column."
+            f"{reason.iloc[0]} in row {table.index[0]} found, and none of {len(table)} rows with positive numbers for "
+            f"{', '.join(columns)}. Correct them, or do without the column."
+        )
+    return reason
+
+
+def edge_contaminated(table: pd.DataFrame, features: Sequence[str]) -> np.ndarray:
+    """(n,) whether one of the factors may have been measured on a part of the catchment only."""
+    if "edge_contaminated" not in table or not {*features} & {*CATCHMENT_FACTORS}:
+        return np.zeros(len(table), bool)
+    return table["edge_contaminated"].astype(str).str.lower().isin(["true", "1", "1.0"]).to_numpy()
+
+
+def _numbers(table: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
+    """(n, n_columns) values, NaN for words."""
+    return table[[*columns]].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+
+
+def _listed(names: Iterable) -> str:
+    """Five names at most, and how many more there are."""
+    names = [str(name) for name in names]
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _warn_of_depths(reservoirs: pd.DataFrame) -> None:
+    """Name the reservoirs whose capacity and area can't both be right, mostly since a unit differs by 1,000."""
+    if "Aws_km2" not in reservoirs:
+        return
+    capacity, area = _numbers(reservoirs, (CAPACITY, "Aws_km2")).T
+    depth_m = pd.Series(capacity, reservoirs.index)[area > 0] / area[area > 0]  # million m3 by km2
+    low, high = POSSIBLE_DEPTH_M
+    odd = depth_m[~depth_m.between(low, high)]
+    if len(odd):
+        rows = _listed(f"{label} ({depth:.4g} m)" for label, depth in odd.items())
+        warnings.warn(
+            f"mean depths (capacity by Aws_km2) outside {low:g} to {high:g} m found in {len(odd)} of {len(depth_m)} "
+            f"reservoirs: {rows}. Check the units of both.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _check_varied(values: np.ndarray, name: str) -> None:
+    """Refuse what says nothing: a law or a network would make its rounding errors a trend."""
+    if np.log(values.max() / values.min()) < SMALLEST_RANGE:
+        raise CapacityError(
+            f"{name}: {values[0]:g} for all {len(values)} reservoirs found, different ones expected. Check the column, "
+            "or do without it."
         )
 
 
@@ -316,7 +473,7 @@ def _numbered(groups: ArrayLike | None, n: int) -> np.ndarray:
     if groups is None:
         return np.arange(n)
     numbers, _ = pd.factorize(np.asarray(groups))
-    if numbers.shape != (n,) or (numbers < 0).any():
+    if (numbers < 0).any():
         raise CapacityError(
             f"groups for {int((numbers >= 0).sum())} of {n} reservoirs found, one for each expected. Fill the gaps."
         )

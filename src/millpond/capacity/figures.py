@@ -32,7 +32,7 @@ def scatter(x: pd.Series, estimates: pd.DataFrame, *, x_label: str, diagonal: bo
     x : (n,) Series
         Positive.
     estimates : (n,) DataFrame
-        As from `CapacityModel.estimate`, with or without its bounds.
+        As from `CapacityModel.estimate`, with or without its bounds; rows without an estimate aren't drawn.
     x_label : str
     diagonal : bool
         Mark where estimate and x are equal.
@@ -64,7 +64,7 @@ def capacity_map(reservoirs: gpd.GeoDataFrame, dem: Raster | None = None) -> Fig
     Parameters
     ----------
     reservoirs : GeoDataFrame
-        Polygons or points, with the columns of `CapacityModel.estimate`.
+        Polygons or points, with the columns of `CapacityModel.estimate`; rows without an estimate aren't drawn.
     dem : Raster, optional
         Elevation, shaded behind the map, whose reference system the map then has.
 
@@ -73,7 +73,8 @@ def capacity_map(reservoirs: gpd.GeoDataFrame, dem: Raster | None = None) -> Fig
     CapacityError
         If no reservoir lies on the DEM.
     """
-    shown = (reservoirs if dem is None else reservoirs.to_crs(dem.crs)).reset_index(drop=True)
+    shown = reservoirs[reservoirs["capacity_1e6_m3"].notna()]
+    shown = (shown if dem is None else shown.to_crs(dem.crs)).reset_index(drop=True)
     west, south, east, north = shown.total_bounds
     metres = _metres_per_unit(shown.crs, (west + east) / 2, (south + north) / 2)
     middle, half = _extent((west, south, east, north), metres)

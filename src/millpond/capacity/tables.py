@@ -15,11 +15,13 @@ from typing import NamedTuple
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.features import rasterize
 
 from millpond.capacity.errors import CapacityError
 from millpond.capacity.factors import SMALLEST_WATER_KM2, known_labels, rasterized
+from millpond.capacity.inventory import MILLION_M3_PER_ACRE_FOOT
 from millpond.capacity.terrain import FlowNetwork, recondition
 from millpond.capacity.water import polygons_of
 from millpond.files import replacing
@@ -28,11 +30,13 @@ from millpond.raster import Raster, RasterError, check_same_grid, open_raster, r
 TABLES = (".csv", ".gpkg", ".geojson")
 VECTORS = (".gpkg", ".geojson", ".shp")
 
+UNITS_1E6_M3 = {"hm3": 1.0, "m3": 1e-6, "ML": 1e-3, "acre-ft": MILLION_M3_PER_ACRE_FOOT}
+
 _DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON"}
 _DEGREES = "EPSG:4326"
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
+def read_table(path: str | Path, layer: str | None = None) -> pd.DataFrame:
     """Read a CSV file, or what `read_vector` reads.
 
     Returns
@@ -47,7 +51,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     if path.suffix.lower() != ".csv":
-        return read_vector(path, (*TABLES, ".shp"))
+        return read_vector(path, (*TABLES, ".shp"), layer)
     _check_is_file(path)
     try:
         table = pd.read_csv(path)
@@ -70,8 +74,20 @@ def read_table(path: str | Path) -> pd.DataFrame:
     return table
 
 
-def read_vector(path: str | Path, suffixes: tuple[str, ...] = VECTORS) -> gpd.GeoDataFrame:
+def read_vector(
+    path: str | Path, suffixes: tuple[str, ...] = VECTORS, layer: str | None = None, option: str = "--layer"
+) -> gpd.GeoDataFrame:
     """Read shapes and their attributes.
+
+    Parameters
+    ----------
+    path : path
+    suffixes : tuple of str
+        Kinds of files that are taken.
+    layer : str, optional
+        Needed if the file has several layers of shapes.
+    option : str
+        How a user of the command names it.
 
     Returns
     -------
@@ -81,14 +97,18 @@ def read_vector(path: str | Path, suffixes: tuple[str, ...] = VECTORS) -> gpd.Ge
     Raises
     ------
     CapacityError
-        If the file is missing, unreadable, empty or of another kind, a row has no shape, or there is no coordinate
-        reference system.
+        If the file is missing, unreadable, empty or of another kind, has several layers or none of the name, a row has
+        no shape, or there is no coordinate reference system.
     """
     path = Path(path)
     _check_suffix(path, suffixes)
     _check_is_file(path)
     try:
-        table = gpd.read_file(path)
+        layers = [name for name, geometry in pyogrio.list_layers(path) if geometry is not None]
+        if layer not in layers and (layer is not None or len(layers) > 1):
+            wanted = "one of them" if layer is None else layer
+            raise CapacityError(f"{path}: layers {', '.join(layers)} found, {wanted} expected. Name one by {option}.")
+        table = gpd.read_file(path, layer=layer or (layers[0] if layers else None))
     except (DataSourceError, OSError, ValueError) as error:
         raise CapacityError(
             f"{path}: no readable shapes found ({error}), a complete GeoPackage, GeoJSON or shapefile expected. "
@@ -134,7 +154,9 @@ class Water(NamedTuple):
     n_dropped: int
 
 
-def read_water(path: Path, dem: Raster, *, reproject: bool, id_column: str | None = None) -> Water:
+def read_water(
+    path: Path, dem: Raster, *, reproject: bool, id_column: str | None = None, layer: str | None = None
+) -> Water:
     """Read water bodies from polygons, or outline those of a raster.
 
     Parameters
@@ -146,6 +168,8 @@ def read_water(path: Path, dem: Raster, *, reproject: bool, id_column: str | Non
         Bring them onto the DEM where they differ.
     id_column : str, optional
         Column with the labels of polygons.
+    layer : str, optional
+        Of a file with several.
 
     Raises
     ------
@@ -153,7 +177,7 @@ def read_water(path: Path, dem: Raster, *, reproject: bool, id_column: str | Non
         If the file is unusable, differs from the DEM, or has no water on it.
     """
     if path.suffix.lower() in VECTORS:
-        polygons = _onto(read_vector(path), path, dem, reproject)
+        polygons = _onto(read_vector(path, layer=layer), path, dem, reproject)
         others = sorted({*polygons.geom_type} - {"Polygon", "MultiPolygon"})
         if others:
             raise CapacityError(f"{path}: {', '.join(others)} found, polygons expected. Outline the water.")
@@ -164,8 +188,9 @@ def read_water(path: Path, dem: Raster, *, reproject: bool, id_column: str | Non
             if polygons.index.name is None:
                 raise CapacityError(f"{path}: gaps or repetitions in {id_column} found, a name for each row expected.")
         return Water(_named(polygons), *rasterized(polygons, dem), 0)
-    if id_column is not None:
-        raise CapacityError(f"{path}: a raster found, polygons expected, with a column {id_column}. Outline it.")
+    for name, what in ((id_column, "a column"), (layer, "a layer")):
+        if name is not None:
+            raise CapacityError(f"{path}: a raster found, polygons expected, with {what} {name}. Outline it.")
     values, codes = np.unique(_read_labels(path, dem, reproject), return_inverse=True)
     codes = codes.reshape(dem.shape) - np.searchsorted(values, 0, side="right") + 1  # from 1, 0 and less are land
     has_labels = (values > 0).sum() > 1  # else it is a mask, whose bodies are told apart by their place
@@ -202,8 +227,12 @@ def crests_m(polygons: gpd.GeoDataFrame, path: Path, column: str) -> dict[int, f
     return values.set_axis(range(1, len(values) + 1)).dropna().to_dict()
 
 
-def flow_network(dem: Raster, streams: Path | None = None, *, reproject: bool = False) -> FlowNetwork:
+def flow_network(
+    dem: Raster, streams: Path | None = None, *, reproject: bool = False, layer: str | None = None
+) -> FlowNetwork:
     """Flow network of a DEM; with `streams`, a file of lines, directions follow them and heights stay the ground's.
+
+    `layer` names that of the streams in a file with several.
 
     Raises
     ------
@@ -215,10 +244,23 @@ def flow_network(dem: Raster, streams: Path | None = None, *, reproject: bool = 
     net = FlowNetwork.from_dem(elevation, **grid)
     if streams is None:
         return net
-    lines = _onto(read_vector(streams), streams, dem, reproject)
+    lines = _onto(read_vector(streams, layer=layer, option="--streams-layer"), streams, dem, reproject)
     burnt = rasterize(lines.geometry, dem.shape, transform=dem.transform, all_touched=True, dtype="uint8") > 0
     bent = FlowNetwork.from_dem(recondition(elevation, burnt), **grid)
     return replace(bent, filled_m=net.filled_m, slope_deg=net.slope_deg)
+
+
+def in_million_m3(capacity: pd.Series, unit: str) -> pd.Series:
+    """Capacities of a table; NaN for blanks and words.
+
+    Raises
+    ------
+    CapacityError
+        If there is no such unit.
+    """
+    if unit not in UNITS_1E6_M3:
+        raise CapacityError(f"capacity unit {unit!r} found, one of {', '.join(UNITS_1E6_M3)} expected.")
+    return pd.to_numeric(capacity, errors="coerce") * UNITS_1E6_M3[unit]
 
 
 def check_crs(raster: Raster) -> None:
