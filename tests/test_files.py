@@ -1,6 +1,8 @@
 """Files appear whole or not at all."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -37,12 +39,38 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_killed_process_left_is_no_obstacle(tmp_path):
-    (tmp_path / "levels.csv.part").write_text("half a li")
-    with replacing(tmp_path / "levels.csv", PondError) as unfinished:
-        assert not unfinished.exists()
-        unfinished.write_text("whole")
-    assert (tmp_path / "levels.csv").read_text() == "whole"
+WRITER = """
+import sys
+from millpond.errors import MillpondError
+from millpond.files import replacing
+
+path, digit = sys.argv[1:]
+with replacing(path, MillpondError) as unfinished, open(unfinished, "w") as file:
+    file.write(digit * 5000)
+    file.flush()
+    print("half", flush=True)
+    sys.stdin.readline()
+    file.write(digit * 5000)
+"""
+
+
+def test_of_two_processes_that_write_a_file_each_leaves_it_whole(tmp_path):
+    path = tmp_path / "levels.csv"
+    command = [sys.executable, "-c", WRITER, str(path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*command, "1"], **pipes) as first, subprocess.Popen([*command, "2"], **pipes) as second:
+        assert (first.stdout.readline(), second.stdout.readline()) == ("half\n", "half\n")
+        first.communicate("go on\n")
+        assert (first.returncode, path.read_text()) == (0, "1" * 10_000)
+        second.communicate("go on\n")
+        assert (second.returncode, path.read_text()) == (0, "2" * 10_000)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_may_be_read_by_whom_the_system_lets_read_new_files(tmp_path):
+    (tmp_path / "ordinary").touch()
+    write_text(tmp_path / "levels.csv", "level_m\n", PondError)
+    assert (tmp_path / "levels.csv").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
 
 
 def test_a_text_has_the_same_bytes_everywhere(tmp_path):

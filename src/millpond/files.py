@@ -1,6 +1,7 @@
 """Files appear whole or not at all; folders are made."""
 
 import os
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,8 @@ def make_folder(path: str | Path, error: type[MillpondError]) -> None:
 def replacing(path: str | Path, error: type[MillpondError], inputs: Iterable[str | Path] = ()) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place if the block ends well, and vanishes if it doesn't.
 
+    Each writer has one of its own: of several, the last to end well counts, whole.
+
     Parameters
     ----------
     path, error, inputs
@@ -54,9 +57,8 @@ def replacing(path: str | Path, error: type[MillpondError], inputs: Iterable[str
     """
     path = Path(path)
     check_target(path, error, inputs)
-    unfinished = path.with_name(path.name + ".part")
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
     try:
-        unfinished.unlink(missing_ok=True)  # what a killed process left; GDAL stumbles over it
         yield unfinished
         os.replace(unfinished, path)
     except OSError as refusal:

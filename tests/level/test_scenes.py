@@ -10,7 +10,7 @@ from shapely import Point, Polygon, box
 
 from millpond import datasets
 from millpond.level.errors import LevelError
-from millpond.level.scenes import read_scenes
+from millpond.level.scenes import Scenes, read_scenes
 from millpond.raster import RasterError
 
 TRANSFORM = rasterio.Affine(10, 0, 632_000, 0, -10, 4_743_000)
@@ -115,6 +115,38 @@ def test_coarse_images_are_means_of_blocks(reservoir):
     assert coarse.cloudy[2, :, 0].tolist() == [False, False, True, True, True]
     with pytest.raises(LevelError, match="factor 41 for images of 40 x 60 pixels found, 1 to 40 expected"):
         scenes.coarse(41)
+
+
+def made(images, bands, cloudy=None):
+    """Scenes of the arrays alone."""
+    images = np.array(images, np.float32)
+    cloudy = np.zeros((len(images), *images.shape[2:]), bool) if cloudy is None else np.array(cloudy, bool)
+    dates, level_m = pd.date_range("2020-01-01", periods=len(images)), np.arange(float(len(images)))
+    return Scenes(images, cloudy, dates, level_m, bands, (10, 10), pd.DataFrame())
+
+
+def test_radar_is_averaged_as_power():
+    # half water, half plants: 10 log10((10^-2.8 + 10^-1.45) / 2) = 10 log10(0.018533) = -17.32 dB, and not -21.25
+    coarse = made([[[[-28, -14.5], [-14.5, -28]], [[-10, -10], [-10, -10]]]], ("VH", "VV")).coarse(2)
+    assert coarse.images[0, :, 0, 0] == pytest.approx([-17.32, -10], abs=0.005)
+    # 0.01, 0.1 and twice 1: 10 log10(2.11 / 4)
+    assert made([[[[-20, -10], [0, 0]]]], ("VV",)).coarse(2).images.item() == pytest.approx(-2.778, abs=0.001)
+
+
+def test_unknown_pixels_are_averaged_where_there_are_no_others():
+    half, most, all_of_it = [[0, 1], [0, 1]], [[0, 1], [1, 1]], [[1, 1], [1, 1]]
+    reflectance = [[0.02, 0.8], [0.04, 0.8]]
+    coarse = made([[reflectance]] * 3, ("B08",), [half, most, all_of_it]).coarse(2)
+    assert coarse.images.ravel() == pytest.approx([0.03, 0.02, 0.415])
+    assert coarse.cloudy.ravel().tolist() == [True, True, True]
+    few = made([[reflectance]], ("B08",), [[[0, 1], [0, 0]]]).coarse(2)
+    assert (few.images.item(), few.cloudy.item()) == (pytest.approx((0.02 + 0.04 + 0.8) / 3), False)
+
+
+def test_one_date_is_scenes_too(reservoir):
+    one = read_scenes(reservoir)[1]
+    assert (one.images.shape, one.cloudy.shape, one.level_m.tolist()) == ((1, 2, ROWS, COLS), (1, ROWS, COLS), [502])
+    assert one.dates.day.tolist() == [2]
 
 
 def test_scenes_know_how_often_each_pixel_was_wet(reservoir):
@@ -344,6 +376,11 @@ def test_images_are_cut_to_an_area_and_its_margin(reservoir):
     write(reservoir / "occurrence.tif", occurrence, ("occurrence",))
     cut = read_scenes(reservoir, area=reservoir / "occurrence.tif")
     np.testing.assert_array_equal(cut.images, whole.images[:, :, 8:32, 10:36])
+    # 4 x 6 pixels, 10 on each of their sides, and corners that are round
+    assert cut.inside[0].nonzero()[0].tolist() == list(range(10, 16))
+    assert cut.inside[:, 0].nonzero()[0].tolist() == list(range(10, 14))
+    assert cut.coarse(2).inside.shape == (12, 13)
+    assert whole.inside is None
 
 
 @pytest.mark.parametrize(

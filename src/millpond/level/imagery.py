@@ -128,7 +128,7 @@ def read_image(
 
 def is_radar(bands: Sequence[str]) -> bool:
     """Whether bands are those of Sentinel-1."""
-    return set(bands) <= {"VV", "VH"}
+    return set(bands) <= {"VV", "VH", "HH", "HV"}
 
 
 def _without_nodata(stored: np.ndarray, nodata: float | None) -> tuple[np.ndarray, np.ndarray]:

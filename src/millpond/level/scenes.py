@@ -37,7 +37,7 @@ class Scenes:
     images : (n_dates, n_bands, rows, cols) float32 array
         Reflectance of Sentinel-2; backscatter in dB of Sentinel-1.
     cloudy : (n_dates, rows, cols) bool array
-        Where the mask, or a lack of data, leaves water untold.
+        Pixels that are unknown, neither water nor land: by the mask, or for lack of data.
     dates : (n_dates,) DatetimeIndex
     level_m : (n_dates,) float64 array
         Above the gauge's datum.
@@ -52,6 +52,8 @@ class Scenes:
     wet_share : (rows, cols) float32 array or None
         Share of the scenes that were read in which water was seen at each pixel, on the grid that was read: it stays
         when dates are chosen or pixels averaged. None without B03 and B08.
+    inside : (rows, cols) bool array or None
+        The area of interest and its margin (`read_scenes`, `area`); None if none was named.
     """
 
     images: np.ndarray = field(repr=False)
@@ -63,12 +65,14 @@ class Scenes:
     dropped: pd.DataFrame = field(repr=False)
     place: tuple[str, float, float] | None = None
     wet_share: np.ndarray | None = field(default=None, repr=False)
+    inside: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.dates)
 
     def __getitem__(self, chosen) -> "Scenes":
-        """Scenes of some dates: a slice, positions or a mask."""
+        """Scenes of some dates: a position, a slice, positions or a mask."""
+        chosen = [chosen] if isinstance(chosen, int | np.integer) else chosen
         return replace(
             self,
             images=self.images[chosen],
@@ -84,25 +88,35 @@ class Scenes:
         return self.images[:, self.bands.index(name)]
 
     def coarse(self, factor: int) -> "Scenes":
-        """Means over blocks of `factor` x `factor` pixels; a block is cloudy if half of it is. Edges are cut to fit."""
+        """Means over blocks of `factor` x `factor` pixels: of reflectance, or of the power behind decibels.
+
+        Unknown pixels count where a block has no others. A block is cloudy, or inside, if half of it is. Edges are cut
+        to fit.
+        """
         if not 1 <= factor <= min(self.images.shape[2:]):
             raise LevelError(
                 f"factor {factor} for images of {self.images.shape[2]} x {self.images.shape[3]} pixels found, 1 to "
                 f"{min(self.images.shape[2:])} expected. Choose another (factor, --coarser)."
             )
-
+        if factor == 1:
+            return self
         rows, cols = (n // factor * factor for n in self.images.shape[2:])
 
         def blocks(values: np.ndarray) -> np.ndarray:
             shape = (*values.shape[:-2], rows // factor, factor, cols // factor, factor)
             return values[..., :rows, :cols].reshape(shape).mean(axis=(-3, -1), dtype=np.float32)
 
+        linear = 10 ** (self.images / 10) if is_radar(self.bands) else self.images
+        known = ~self.cloudy[:, None]
+        share = blocks(known)
+        means = np.divide(blocks(linear * known), share, out=blocks(linear), where=share > 0)
         height, width = self.pixel_m
         return replace(
             self,
-            images=blocks(self.images),
-            cloudy=blocks(self.cloudy) >= 0.5,
+            images=10 * np.log10(means) if is_radar(self.bands) else means,
+            cloudy=share[:, 0] <= 0.5,
             pixel_m=(height * factor, width * factor),
+            inside=None if self.inside is None else blocks(self.inside) >= 0.5,
         )
 
 
@@ -143,8 +157,8 @@ def read_scenes(
     area : path, optional
         Polygon of the reservoir, or a GeoTIFF of water occurrence in percent (as that of the JRC's Global Surface
         Water) whose values above 0 and up to 100 are its area, but not its no-data value; images are cut to the
-        rectangle that holds it and `MARGIN_M` around. What lies in the rectangle beside it is kept, since models see
-        rectangles. By default images stay whole.
+        rectangle that holds it and `MARGIN_M` around. What lies in the rectangle beside it is kept, since networks see
+        rectangles; `Scenes.inside` tells it apart. By default images stay whole.
     tolerance_days : int
         A day without a level takes the nearest one this many days before or after.
     unit : "m" or "ft", optional
@@ -239,6 +253,7 @@ def read_scenes(
         table,
         place,
         share_wet(images, bands),
+        None if area is None or grid is None else grid.inside,
     )
 
 
