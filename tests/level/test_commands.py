@@ -42,6 +42,8 @@ def run(monkeypatch, tmp_path, capsys):
 def test_from_a_folder_of_images_to_levels_with_intervals(reservoir, run, tmp_path):
     images, levels = reservoir / "sentinel2", reservoir / "levels.csv"
     told = run("fit", "--scenes", images, "--levels", levels, "--out", "model")
+    assert f"{levels}: 40 days from " in told
+    assert " m (plain, elevation_ft in ft by date)" in told
     assert "model: curve on " in told
     assert "left out" in told
     assert "Out-of-fold, 5 folds of whole blocks of 30 days: R2 0.9" in told
@@ -73,6 +75,20 @@ def test_a_gauge_record_is_not_overwritten_by_estimates(reservoir, run, tmp_path
     assert levels.read_bytes() == before
     told = run("fit", "--scenes", images, "--levels", reservoir / "estimates.csv", "--out", "again", code=2)
     assert "estimates.csv: estimates of this package found, a gauge record expected" in told
+
+
+def test_what_a_record_does_not_tell_is_asked_for(reservoir, run, tmp_path):
+    feet = pd.read_csv(reservoir / "levels.csv", parse_dates=["date"])
+    feet["date"] = feet["date"].dt.strftime("%d/%m/%Y")
+    feet.rename(columns={"elevation_ft": "H"}).to_csv(tmp_path / "H.csv", index=False, sep="|", decimal=",")
+    fit = ("fit", "--scenes", reservoir / "sentinel2", "--levels", tmp_path / "H.csv", "--model", "shore")
+    assert "--level-column" in run(*fit, "--out", "a", code=2)
+    options = ("--level-column", "H", "--separator", "|", "--decimal", ",", "--day-first", "--date-column", "date")
+    assert "no unit of the levels found" in run(*fit, *options, "--out", "a", code=2)
+    told = run(*fit, *options, "--unit", "ft", "--out", "a")
+    assert " m (plain, H in ft by date, day first, decimal comma)" in told
+    record = ("fit", "--scenes", reservoir / "sentinel2", "--levels", reservoir / "levels.csv", "--unit", "m")
+    assert "levels in ft found, as the record says, but m asked for" in run(*record, "--out", "b", code=2)
 
 
 def test_a_network_is_fitted_and_used_in_the_same_way(reservoir, run, tmp_path):

@@ -668,7 +668,7 @@ def test_of_usgs_the_longest_series_is_taken_or_else_the_mean(service, tmp_path)
     service.pages["/ogcapi/v1/collections/daily/items"] = page
     url = service.url.removesuffix("/stac")
     level = download_levels("usgs", "08253900", tmp_path / "levels.csv", "2020-07-01", "2020-07-31", url=url)
-    assert level.attrs["format"] == "USGS CSV"
+    assert level.attrs["format"] == "USGS Water Data"
     assert level.to_numpy() == pytest.approx([60.0 * 0.3048, 60.5 * 0.3048])
     assert set(pd.read_csv(tmp_path / "levels.csv", dtype=str)["parameter_code"]) == {"00065"}
     for statistics in (("00001", "00003", "32400"), ("00001", "30800", "32400"), ("00001", "00002", "31200")):
@@ -801,16 +801,17 @@ def test_from_a_code_to_images_and_levels_in_one_command(service, tmp_path, caps
     )
     told = run(capsys, *asked, "--catalog", service.url)
     assert told.out.splitlines() == [
-        "lyons/levels.csv: 1 days from 2020-07-01 to 2020-07-01",
+        "lyons/levels.csv: 1 days from 2020-07-01 to 2020-07-01, 1280.16 to 1280.16 m (CDEC CSV, VALUE in ft by DATE "
+        "TIME); 1 rows without a level",
         "lyons/sentinel2_l2a: 1 dates written, 0 were there, 0 too cloudy",
     ]
     assert told.err == ""  # no bar where no terminal is
     again = run(capsys, *asked, "--catalog", service.url).out
-    assert "to 2020-07-01, was there" in again
+    assert "without a level, was there" in again
     assert "0 dates written, 1 were there" in again
     (tmp_path / "lyons" / "levels.csv.json").unlink()
     own = run(capsys, *asked, "--catalog", service.url).out
-    assert "to 2020-07-01, was there; kept as your own, so cdec:LYS was not asked" in own
+    assert "without a level, was there; kept as your own, so cdec:LYS was not asked" in own
     scenes = read_scenes(tmp_path / "lyons")
     assert scenes.level_m == pytest.approx([4200 * 0.3048])
     assert read_gauge("lyons/levels.csv").attrs["format"] == "CDEC CSV"

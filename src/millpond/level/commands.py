@@ -36,7 +36,14 @@ def fit(
     ] = "curve",
     attention: Annotated[str | None, typer.Option(help="Of the network: channel or channel-spatial.")] = None,
     bands: Annotated[str, typer.Option(help="Separated by commas; VV and VH are backscatter in dB.")] = "B03,B08",
-    unit: Annotated[str | None, typer.Option(help="m or ft; default: what the record says.")] = None,
+    unit: Annotated[str | None, typer.Option(help="m, cm or ft, if the record doesn't say.")] = None,
+    date_column: Annotated[str | None, typer.Option(help="Its name in the record, if that can't be told.")] = None,
+    level_column: Annotated[str | None, typer.Option(help="The same of the levels.")] = None,
+    separator: Annotated[str | None, typer.Option(help="Between the record's cells.")] = None,
+    decimal: Annotated[str | None, typer.Option(help="Decimal mark of the record: . or ,")] = None,
+    day_first: Annotated[
+        bool | None, typer.Option("--day-first/--month-first", help="How the record's dates such as 03/07/2018 begin.")
+    ] = None,
     area: Area = None,
     max_cloud: MaxCloud = 0.1,
     no_mask: NoMask = False,
@@ -50,23 +57,33 @@ def fit(
 ) -> None:
     """Fit a model to scenes with levels, and tell how good it is on blocks of 30 days that it hasn't seen."""
     from millpond.level.estimation import BLOCK_DAYS, MODELS, NETWORK, check_folder, fit_level_model
+    from millpond.level.gauges import read_gauge
     from millpond.level.scenes import read_scenes
 
     if model not in MODELS:
         raise typer.BadParameter(f"--model {model} found, one of {', '.join(MODELS)} expected.")
     if model != NETWORK and attention is not None:
         raise typer.BadParameter("--attention belongs to --model network.")
+    record = read_gauge(
+        levels,
+        unit,
+        date_column=date_column,
+        level_column=level_column,
+        separator=separator,
+        decimal=decimal,
+        day_first=day_first,
+    )
     found = read_scenes(
         scenes.parent,
         scenes.name,
         _split(bands),
-        levels.absolute(),
+        record,
         None if no_mask else max_cloud,
         area=area,
         tolerance_days=tolerance_days,
-        unit=unit,
     ).coarse(coarser)
     check_folder(out)
+    typer.echo(_read(record))
     settings = {"max_epochs": epochs, "progress": True} if model == NETWORK else {}
     fitted = fit_level_model(found, model, n_folds=folds, attention=attention, random_state=seed, **settings)
     fitted.save(out)
@@ -173,9 +190,8 @@ def download(
             raise typer.BadParameter(f"--gauge {gauge} found, agency and station, as cdec:LYS, or none expected.")
         levels = out / "levels.csv"
         record_m = download_levels(agency, station, levels, first, last)
-        days = f"{len(record_m)} days from {record_m.index[0]:%Y-%m-%d} to {record_m.index[-1]:%Y-%m-%d}"
         told = {"new": "", "kept": ", was there", "own": f", was there; kept as your own, so {gauge} was not asked"}
-        typer.echo(f"{levels}: {days}{told[record_m.attrs['origin']]}")
+        typer.echo(_read(record_m) + told[record_m.attrs["origin"]])
     if sensor != "none":
         found = download_scenes(
             area or ((lon, lat) if record is None else record.place),
@@ -243,6 +259,15 @@ def _told(table, coverage: float) -> str:
     told = f"{int((table['abstains'] == '').sum())} levels with intervals of {100 * coverage:g}%"
     return told + (
         f"; none for {', '.join(f'{n} ({reason})' for reason, n in reasons.items())}" if len(reasons) else ""
+    )
+
+
+def _read(record) -> str:
+    """How a gauge record was understood."""
+    missing = f"; {record.attrs['n_missing']} rows without a level" if record.attrs["n_missing"] else ""
+    days = f"{len(record)} days from {record.index[0]:%Y-%m-%d} to {record.index[-1]:%Y-%m-%d}"
+    return (
+        f"{record.attrs['path']}: {days}, {record.min():.2f} to {record.max():.2f} m ({record.attrs['read']}){missing}"
     )
 
 

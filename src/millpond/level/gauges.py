@@ -1,19 +1,31 @@
-"""Gauge records of water levels, as their publishers write them, in metres and one value a day."""
+"""Gauge records of water levels, as their publishers write them, in metres and one value a day.
+
+A record is a table, or becomes one: `_FORMATS` says by which columns each publisher's is known. What a file can't tell,
+such as whether 03/07 is in March, is asked for and not guessed; `attrs["read"]` says what was understood.
+"""
 
 import csv
-import io
+import json
 import re
 import warnings
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from millpond.level.errors import LevelError
 
-METRES = {"m": 1.0, "ft": 0.3048}
+METRES = {"m": 1.0, "cm": 0.01, "ft": 0.3048}
 """Metres of a unit; the foot is the international one (the US survey foot differs by 2 in a million)."""
+
+USGS_LEVELS = {
+    **dict.fromkeys(("62615", "62614", "00062", "62616", "63160", "00065"), "ft"),
+    **dict.fromkeys(("62619", "62618", "62617", "30211", "30207", "72335", "72336"), "m"),
+    **dict.fromkeys(("72275", "72292", "72293", "72333"), "ft"),
+}
+"""Units of USGS's parameters of levels, best first: elevations in feet, the gage height, elevations in metres."""
 
 FARTHEST_FROM_MEDIAN_M = 10.0
 """A level farther from the median of its month is reported as impossible; most are a digit too many or too few."""
@@ -37,62 +49,130 @@ SPIKE_DAYS = 10
 """Longest time from the last level before a spike to the first after it."""
 
 _SPELLINGS = {
-    "m": "m",
-    "masl": "m",
-    "meter": "m",
-    "meters": "m",
-    "metre": "m",
-    "metres": "m",
-    "ft": "ft",
-    "feet": "ft",
-    "foot": "ft",
+    **dict.fromkeys(("m", "masl", "msl", "msnm", "maod", "mahd", "mnn", "mnap", "metros"), "m"),
+    **dict.fromkeys(("meter", "meters", "metre", "metres"), "m"),
+    **dict.fromkeys(("ft", "feet", "foot"), "ft"),
+    "cm": "cm",
 }
-_RDB_FEET = {"00062", "00065", "62614", "62615", "62616", "63160", "72275", "72292", "72293", "72333"}
-_RDB_METRES = {"30211", "30207", "62617", "62618", "62619", "72335", "72336"}
-_MISSING = re.compile(
+_MISSING = (
     r"|-+|\*+|n/?a|[+-]?nan|null|none"
     r"|-(9{3,6}|999\d|123456)(\.0*)?"  # CDEC's -9999, -9998 and -9997 (beyond the rating table), USGS's -999999
     r"|m|brt|art"  # CDEC: missing, below or above the rating table
     r"|ssn|bkw|ice|pr|rat|nd|eqp|fld|dry|dis|mnt|zfl"  # USGS's status in the place of a value
 )
-_ZONE = re.compile(r"\d{2}:?\d{2}(?::\d{2}(?:\.\d+)?)?\s*(Z|[A-Z]{3,4}|[+-]\d{2}(?::?\d{2})?)$")
+_CODE = r"[+-]?(?:0+(?:\.0*)?|([1-9])\1+(?:\.(?:0*|\1*))?|[1-8]9{3,}(?:\.0*)?)|-1(?:\.0*)?"
+"""Numbers that stand for none where no level is near them: 0, 9999, -99.99, -777, -7999."""
+
+_USGS = "|".join(USGS_LEVELS)
+_DATE = r"(?:date|datetime|timestamp|day|fecha|datum|data|jour)(?:[ (\[/].*|_(?:utc|local|time|hora))?"
+_CLOCK = r"(?:time|hora|heure|uhrzeit)(?:[ (\[](?!.*zone).*|_(?:utc|local))?"
+_LEVEL = r"(?!.*(?:flag|_cd|_qc|quality|symbol|grade)$).*(?:level|elev|stage|height|nivel|cota|niveau|cote|pegel).*"
+_PLACE = r"(?:station|site|gauge|gage|location|reservoir|lake|dam|embalse)(?:[\W_]?(?:id|no|nr|number|name|code))?"
+_ZONE = r"\d{2}:?\d{2}(?::\d{2}(?:\.\d+)?)?\s*(Z|[A-Z]{3,4}|[+-]\d{2}(?::?\d{2})?)$"
+_AMBIGUOUS = ("%d-%m-%Y", "%m-%d-%Y")
+_DATES = ("%Y-%m-%d", "%Y%m%d", *_AMBIGUOUS, "%d-%b-%Y", "%b-%d-%Y")
+_CELLS_APART = "\t;, "
+_MOST_TITLES = 1000
 
 
-def read_gauge(path: str | Path, unit: str | None = None) -> pd.Series:
+class _Format(NamedTuple):
+    """A publisher's table. All are patterns of whole names and cells, whatever their case."""
+
+    name: str
+    level: str
+    unit: str = ""  # of all levels; or else the column that holds it, without which the format is another
+    rows: tuple[str, str] = ("", "")  # a column, without which the format is another, and what it holds beside a level
+    none: tuple[str, str] = ("", "")  # a column, and what it holds beside a level that is none
+    one: str = ""  # columns that hold one value in the whole record
+    day_first: bool | None = None
+
+
+_FORMATS = (
+    _Format("CDEC CSV", "value", "units", none=("data_flag", "n"), one="station_id|sensor_number"),
+    _Format("CDEC download", r"cdec \(.*\)"),
+    _Format(
+        "USGS Water Data",
+        "value",
+        "unit_of_measure",
+        rows=("parameter_code", _USGS),
+        one="monitoring_location_id|parameter_code|statistic_id|time_series_id",
+    ),
+    _Format("USGS NWIS", rf"(?:x_(?:\.\w+\._)?|\d+_)?(?:{_USGS})(?:_(?!cd$)[^_]+)*", one="site_no"),
+    _Format("ECCC daily", "value", "m", rows=("param", "2"), none=("sym", "d"), one="id"),
+    _Format("ECCC real-time", "water level.*", rows=("id", ".+"), one="id"),
+    _Format("ECCC web", "value.*", "m", rows=("parameter", "46")),
+    _Format("ECCC GeoMet", "level", "m", ("station_number", ".+"), ("level_symbol_en", "d|dry"), "station_number"),
+    _Format("BoM", "value", rows=("quality code", "(?!-1).*")),
+    _Format("Environment Agency", "value", "m", rows=("measure", ".*level.*"), one="measure"),
+    _Format("Hydstra", "hydstra", "m", day_first=True),
+    _Format("plain", _LEVEL, one=_PLACE),
+)
+"""Those of publishers, and what else has a date and a level."""
+
+_HEADLESS = (
+    (r"^\s*\d+,(\w+),'[^'\n]*\(([^)\n]*)\)'.*$", r"date,time (\1),cdec (\2)"),
+    (r"\A(?=\s*\d+/\d+/\d{4} @ )", "date @ time hydstra quality type\n"),
+)
+"""What tells a format whose columns have no names, and the names they get."""
+
+
+def read_gauge(
+    path: str | Path,
+    unit: str | None = None,
+    *,
+    date_column: str | None = None,
+    level_column: str | None = None,
+    separator: str | None = None,
+    decimal: str | None = None,
+    day_first: bool | None = None,
+) -> pd.Series:
     """Read a record of water levels.
 
     Parameters
     ----------
     path : path
-        CDEC's download (first line with the sensor in quotes) or its CSV with `STATION_ID`; USGS's tab-separated RDB,
-        or its CSV with `time`, `value` and `unit_of_measure`; ECCC's daily CSV (`PARAM` 2 is the level) or its
-        real-time CSV; or a CSV of a date and a level. Lines that begin with # are comments.
-    unit : "m" or "ft", optional
-        Of the levels; by default what the file says of itself.
+        CDEC's download (a line with the sensor in quotes) or its CSV; USGS's RDB, its Water Data API's CSV or JSON, the
+        old WaterServices' JSON, or what its packages for R and Python write; ECCC's daily and real-time CSV, or
+        GeoMet's CSV and JSON; Australia's BoM or Hydstra; England's Environment Agency; or a table with a date and a
+        level. Lines that begin with # are comments; titles may stand above the columns' names.
+    unit : "m", "cm" or "ft", optional
+        Of the levels, where the file doesn't tell.
+    date_column, level_column : str, optional
+        Names of these columns, where they can't be told.
+    separator, decimal : str, optional
+        Between cells, and before a level's fraction; by default what fits the file.
+    day_first : bool, optional
+        Whether 03/07/2018 is in July. Told by any day above 12, by a decimal comma and by dates such as 03.07.2018.
 
     Returns
     -------
     Series
         `level_m` by `date`, sorted, one value a day: the mean where there are several. Its `attrs` say what was found:
-        `format`; `unit`; `zones`, those that its times name; `n_missing`, rows without a level; `n_repeated`, rows of a
-        day that had one already; `contradicting`, days with two levels for one time, more than a centimetre apart;
-        `gaps`, pairs of (last day before, first day after) of more than 31 days; `impossible`, days whose level is
-        farther than `FARTHEST_FROM_MEDIAN_M` from the median of the month around them, or that step away from the level
-        before and come back (see Notes). Nothing of this is removed.
+        `path`; `read`, how the file was understood; `format`; `unit`; `zones`, those that its times name;
+        `n_missing`, rows without a level; `codes`, numbers that were taken as none (see Notes), and how often;
+        `n_repeated`, rows of a day that had one already; `contradicting`, days with two levels for one time, more than
+        a centimetre apart; `gaps`, pairs of (last day before, first day after) of more than 31 days; `impossible`, days
+        whose level is farther than `FARTHEST_FROM_MEDIAN_M` from the median of the month around them, or that step away
+        from the level before and come back. Nothing of this is removed, but rows with codes.
 
     Warns
     -----
     UserWarning
-        If there are contradicting or impossible levels.
+        If there are codes, contradicting or impossible levels, or a JSON file is one page of several.
 
     Raises
     ------
     LevelError
-        If the file is unreadable or of another kind, its unit is unknown or not the same in all rows, or it holds no
-        level.
+        If the file is unreadable or of another kind; if it holds several stations or series; if its unit is unknown,
+        another than `unit`, or not the same in all rows; if decimal marks or dates can be read in two ways; if a row is
+        cut off or too long; if there is no level.
 
     Notes
     -----
+    Publishers fill outages with 0, -99.99, 9999 and the like. Such a number is none where it lies farther from the bulk
+    of the levels than these spread, than `FARTHEST_FROM_MEDIAN_M`, and than `SPIKE_IN_STEPS` median steps. Another
+    number so far away is impossible where it comes `FEWEST_IN_MONTH` times or more.
+
     A run of levels is a spike if within `SPIKE_DAYS` all of it lies beyond both the level before and the one after by
     more than `SMALLEST_SPIKE_M`, `SPIKE_IN_STEPS` times the record's median daily step, and `SPIKE_IN_OTHERS` times the
     steps within it, the one just before it, and what the two sides differ. So a step without return is none, nor is a
@@ -102,14 +182,14 @@ def read_gauge(path: str | Path, unit: str | None = None) -> pd.Series:
     level must be farther from it than `SPIKE_IN_STEPS` times the record's median step too, since reservoirs fill and
     empty within months. In sparse records of five levels or fewer none is found.
 
-    A day is the one that is written, in the zone that is written: local time in most files, UTC in USGS's CSV of
-    instantaneous values. Satellite images are dated in UTC.
+    A day is the one that is written, in the zone that is written: local time in most files, UTC in USGS's instantaneous
+    values. Satellite images are dated in UTC. The hour that comes twice where clocks are set back contradicts nothing.
 
-    Rows that CDEC flags with N (error) or ECCC with D (dry) count as rows without a level; other flags are not looked
-    at. In ECCC's, levels are in metres.
+    Rows that CDEC flags with N (error), ECCC with D (dry) or BoM with -1 (no data) count as rows without a level; other
+    flags are not looked at. ECCC's, the Environment Agency's and Hydstra's levels are in metres.
 
-    CDEC's download and the plain CSV were tested on real records. Of the others none was at hand: they were tested on
-    files written after the publishers' descriptions.
+    CDEC's download, USGS's RDB and JSON, ECCC's daily CSV and the plain table were tested on real records, the others
+    on files written after the publishers' descriptions.
     """
     path = Path(path)
     if unit is not None and unit not in METRES:
@@ -117,68 +197,335 @@ def read_gauge(path: str | Path, unit: str | None = None) -> pd.Series:
             f"the unit {unit!r} found, one of {', '.join(METRES)} expected. Name one (unit, --unit), or convert the "
             "record."
         )
-    text = _text(path)
-    kind, read = next((kind, read) for kind, (belongs, read) in _FORMATS.items() if belongs(text))
-    times, values, found = read(path, text)
-    found = {_SPELLINGS.get(name.strip().lower(), name) for name in found}
-    if len(found) > 1:
-        raise LevelError(f"{path}: levels in {' and '.join(sorted(found))} found, one unit expected. Split the file.")
-    unit = unit or next(iter(found), None)
+    kind, header, table, separator, comments = _table(path, _text(path), separator, (date_column, level_column))
+    level, when = _columns(path, kind, header, date_column, level_column)
+    n_rows = len(table)
+    if kind.rows[0]:
+        table = table[_holds(table, header, *kind.rows)]
+    if table.empty:
+        raise LevelError(f"{path}: no level in {n_rows} rows found, at least one expected. Look at the file.")
+    cut_off = table[[level, *when]].isna().any(axis=1)
+    if cut_off.any():
+        number = cut_off.idxmax()
+        raise LevelError(
+            f"{path}: row {number + 2} is cut off after {table.loc[number].count()} of {len(header)} cells. Get it "
+            "again."
+        )
+    for at in _matching(header, kind.one):
+        if len(found := sorted(set(table[at].str.strip()) - {""})) > 1:
+            raise LevelError(
+                f"{path}: {header[at]} {', '.join(found[:5])} found, a single one expected. Split the file."
+            )
+    unit = _unit(path, kind, header, table, level, comments, unit)
+    texts = table[level].str.strip()
+    missing = texts.str.fullmatch(_MISSING, case=False) | _holds(table, header, *kind.none)
+    if missing.all():
+        raise LevelError(f"{path}: no level in {n_rows} rows found, at least one expected. Look at the file.")
+    numbers, decimal = _numbers(path, texts[~missing], separator, decimal)
+    times = table.loc[~missing, when].apply(lambda column: column.str.strip()).agg(" ".join, axis=1)
+    if day_first is None:
+        day_first = kind.day_first or (True if decimal == "," else None)
+    days, day_first = _days(path, times, day_first)
+    daily = _daily(
+        path, pd.DataFrame({"day": days, "time": times, "text": texts[~missing], "m": numbers * METRES[unit]})
+    )
+    order = "" if day_first is None else f", {'day' if day_first else 'month'} first"
+    daily.attrs |= {
+        "path": path,
+        "format": kind.name,
+        "unit": unit,
+        "read": f"{kind.name}, {header[level]} in {unit} by {' and '.join(header[at] for at in when)}{order}"
+        + (", decimal comma" if decimal == "," else ""),
+        "zones": sorted({*times.str.extract(_ZONE)[0].dropna(), *re.findall(r"\(([A-Z]{3,4})\)", str(header))}),
+    }
+    daily.attrs["n_missing"] += int(missing.sum())
+    _warn(path, daily)
+    return daily
+
+
+# From a file to a table of texts
+
+
+def _text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise LevelError(
+            f"{path}: not readable ({error.strerror}), a text file with levels expected. Check the path."
+        ) from None
+    for encoding in ("utf-16",) if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252"):
+        with suppress(UnicodeError):
+            text = raw.decode(encoding)
+            if "\0" not in text:
+                break
+    else:
+        raise LevelError(f"{path}: no text found, a table as text expected. Save it as CSV.")
+    if not text.strip():
+        raise LevelError(f"{path}: an empty file found, dates and levels expected. Get it from its publisher again.")
+    return text
+
+
+def _table(
+    path: Path, text: str, separator: str | None, asked: tuple[str | None, str | None]
+) -> tuple[_Format, list[str], pd.DataFrame, str, list[str]]:
+    """Format, names of columns, cells as text, what separates them, and comments."""
+    if text.lstrip().startswith("{"):
+        table = _from_json(path, text)
+        header, comments, separator = [str(name) for name in table], [], ""
+        kind = next((kind for kind in _FORMATS if _belongs(kind, header, *asked)), None)
+        rows = table.to_numpy()
+    else:
+        for pattern, names in _HEADLESS:
+            text = re.sub(pattern, names, text, count=1, flags=re.MULTILINE)
+        lines = [line for line in text.splitlines() if line.strip()]
+        comments, body = ([line for line in lines if line.startswith("#") is told] for told in (True, False))
+        if not body:
+            raise LevelError(
+                f"{path}: nothing but comments found ({lines[0]!r}), dates and levels expected. Ask its publisher for "
+                "another station or other days."
+            )
+        separators = separator or _CELLS_APART
+        kind, header, separator, rows = (
+            _header(body, separators, asked)
+            or _header([comment.lstrip("# ") for comment in comments[-1:]] + body, separators[:3], asked)
+            or (None, _split(body[0], max(separators, key=body[0].count)), "", [])
+        )
+    if kind is None:
+        raise LevelError(
+            f"{path}: columns {', '.join(header)} found, one called date and one whose name has level, elevation, "
+            "stage or height expected. Name them (date_column, level_column; --date-column, --level-column)."
+        )
+    if {"low_m", "high_m", "abstains"} <= set(header):
+        raise LevelError(f"{path}: estimates of this package found, a gauge record expected. Name the record.")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header) and any(row[len(header) :]):
+            raise LevelError(
+                f"{path}: {len(row)} cells in row {number} below {len(header)} names found, as many expected. If the "
+                "commas are decimal marks, save the table with another separator, such as a semicolon."
+            )
+    table = pd.DataFrame([[*row, *[None] * len(header)][: len(header)] for row in rows], dtype=object)
+    return kind, header, table, separator, comments
+
+
+def _from_json(path: Path, text: str) -> pd.DataFrame:
+    """Of an OGC API, as USGS's Water Data and ECCC's GeoMet are, or of USGS's old WaterServices."""
+    try:
+        answer = json.loads(text)
+        if "features" in answer:
+            rows = [feature["properties"] for feature in answer["features"]]
+        else:
+            rows = [
+                {
+                    "monitoring_location_id": series["sourceInfo"]["siteCode"][0]["value"],
+                    "parameter_code": series["variable"]["variableCode"][0]["value"],
+                    "unit_of_measure": series["variable"]["unit"]["unitCode"],
+                    "statistic_id": series["variable"]["options"]["option"][0]["optionCode"],
+                    "time_series_id": part["method"][0]["methodID"],
+                    "time": row["dateTime"],
+                    "value": row["value"],
+                }
+                for series in answer["value"]["timeSeries"]
+                for part in series["values"]
+                for row in part["value"]
+            ]
+    except (ValueError, LookupError, TypeError):
+        raise LevelError(
+            f"{path}: no record in JSON found, USGS's or GeoMet's expected. Get it as CSV, or ask its publisher again."
+        ) from None
+    if not rows:
+        raise LevelError(f"{path}: no row found, levels expected. Ask its publisher for another station or other days.")
+    if any(link.get("rel") == "next" for link in answer.get("links", ())):
+        warnings.warn(f"{path}: one page of several found, the whole record expected. Ask for more days.", stacklevel=4)
+    return pd.DataFrame(rows, dtype=object).fillna("").astype(str)
+
+
+def _split(line: str, separator: str) -> list[str]:
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
+
+
+def _header(lines: list[str], separators: str, asked: tuple) -> tuple[_Format, list[str], str, list[list[str]]] | None:
+    """The first line that names a format's columns, maybe below titles, and the rows below it."""
+    for separator in separators:
+        for number, line in enumerate(lines[:_MOST_TITLES]):
+            header = _split(line, separator)
+            kind = next((kind for kind in _FORMATS if _belongs(kind, header, *asked)), None)
+            if kind is not None:
+                rows = list(csv.reader(lines[number + 1 :], delimiter=separator, skipinitialspace=True))
+                if rows and all(re.fullmatch(r"\d+[sdn]", cell) for cell in rows[0]):  # USGS's widths of columns
+                    del rows[0]
+                return kind, header, separator, [row for row in rows if any(cell.strip() for cell in row)]
+    return None
+
+
+# What the columns are
+
+
+def _matching(header: list[str], pattern: str) -> list[int]:
+    return [at for at, name in enumerate(header) if pattern and re.fullmatch(pattern, name, re.IGNORECASE)]
+
+
+def _named(header: list[str], name: str | None, pattern: str) -> list[int]:
+    """Columns of a name, if one is asked for, or else of a pattern."""
+    return _matching(header, pattern if name is None else re.escape(name.strip()))
+
+
+def _levels(kind: _Format, header: list[str], asked: str | None) -> list[int]:
+    named = _named(header, asked, kind.level)
+    return named if kind.name == "plain" else [at for at in named if at in _matching(header, kind.level)]
+
+
+def _belongs(kind: _Format, header: list[str], date_column: str | None, level_column: str | None) -> bool:
+    needed = [pattern for pattern in (kind.rows[0], "" if kind.unit in METRES else kind.unit) if pattern]
+    levels, dates = _levels(kind, header, level_column), _named(header, date_column, f"{_DATE}|{_CLOCK}")
+    return bool(levels and set(dates) - set(levels)) and all(_matching(header, pattern) for pattern in needed)
+
+
+def _columns(
+    path: Path, kind: _Format, header: list[str], date_column: str | None, level_column: str | None
+) -> tuple[int, list[int]]:
+    """The column of levels, and those of dates, times of day and zones."""
+    levels = _levels(kind, header, level_column)
+    clocks = [at for at in _matching(header, _CLOCK) if header[at] != date_column]
+    dates = _named(header, date_column, _DATE) or clocks[:1]
+    whole = [at for at in dates if header[at].lower() in ("datetime", "timestamp")]
+    dates = whole if len(whole) == 1 else dates
+    for found, what in ((dates, "date"), (levels, "level")):
+        if len(found) != 1:
+            raise LevelError(
+                f"{path}: columns {', '.join(header[at] for at in found)} found, a single one of a {what} expected. "
+                f"Name it ({what}_column, --{what}-column)."
+            )
+    return levels[0], [*dates, *(set(clocks[:1]) - set(dates)), *_matching(header, "tz_cd")]
+
+
+def _holds(table: pd.DataFrame, header: list[str], column: str, content: str) -> pd.Series:
+    found = _matching(header, column)
+    if not found:
+        return pd.Series(False, table.index)
+    return table[found[0]].fillna("").str.strip().str.fullmatch(content, case=False)
+
+
+def _unit(
+    path: Path,
+    kind: _Format,
+    header: list[str],
+    table: pd.DataFrame,
+    level: int,
+    comments: list[str],
+    asked: str | None,
+) -> str:
+    """What the record says of its unit, or else what the user says."""
+    name = header[level].lower()
+    if kind.unit in METRES:
+        told = {kind.unit}
+    elif kind.name == "USGS NWIS":
+        told = {USGS_LEVELS[re.search(_USGS, name)[0]]}
+    elif columns := _matching(header, kind.unit or "units?"):
+        told = set(table[columns[0]].dropna()) - {""}
+    else:
+        told = {word for word in re.split(r"[^a-z]+", name) if word in _SPELLINGS} or {
+            found[1] for line in comments if (found := re.match(r"#\s*units?\W+(\w+)", line, re.IGNORECASE))
+        }
+    told = {_SPELLINGS.get(word.strip().lower(), word.strip()) for word in told}
+    if len(told) > 1:
+        raise LevelError(f"{path}: levels in {' and '.join(sorted(told))} found, one unit expected. Split the file.")
+    unit = next(iter(told), asked)
     if unit not in METRES:
         raise LevelError(
             f"{path}: {'no unit' if unit is None else f'the unit {unit!r}'} of the levels found, one of "
             f"{', '.join(METRES)} expected. Name the unit (unit, --unit)."
         )
-    return _daily(path, kind, times, values, unit)
-
-
-def _text(path: Path) -> str:
-    """What the file holds, without comments."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "no text in UTF-8"
+    if asked not in (None, unit):
         raise LevelError(
-            f"{path}: not readable ({reason}), a text file with levels expected. Check the path."
-        ) from None
-    if not text.strip():
-        raise LevelError(f"{path}: an empty file found, dates and levels expected. Get it from its publisher again.")
-    lines = [line for line in text.splitlines(keepends=True) if not line.startswith("#")]
-    if not "".join(lines).strip():
-        raise LevelError(
-            f"{path}: nothing but comments found ({text.strip().splitlines()[0]!r}), dates and levels "
-            "expected. Ask its publisher for another station or other days."
+            f"{path}: levels in {unit} found, as the record says, but {asked} asked for (unit, --unit). Leave it out; "
+            "if the record is wrong about itself, correct it there."
         )
-    return "".join(lines).lstrip("\r\n")
+    return unit
 
 
-def _daily(path: Path, kind: str, times: list[str], values: list[str], unit: str) -> pd.Series:
-    missing = [_MISSING.fullmatch(value.strip().lower()) is not None for value in values]
-    rows = [(t, v) for t, v, absent in zip(times, values, missing, strict=True) if not absent]
-    if not rows:
-        raise LevelError(f"{path}: no level in {len(values)} rows found, at least one expected. Look at the file.")
-    try:
-        dates = pd.DatetimeIndex([_day(time) for time, _ in rows], name="date")
-        levels = np.array([float(value) for _, value in rows]) * METRES[unit]
-    except ValueError as error:
-        raise LevelError(f"{path}: {error}; dates such as 2018-07-03 and numbers expected. Correct the row.") from None
-    if not np.isfinite(levels).all():
-        raise LevelError(f"{path}: an infinite level found, finite numbers expected. Correct the row.")
-    daily = pd.Series(levels, dates, name="level_m").groupby(level=0).mean()
-    by_time = pd.Series(levels, [time.strip() for time, _ in rows]).groupby(level=0)
-    differing = by_time.max() - by_time.min() > 0.01
-    far = _far(daily)
+# From texts to levels a day
+
+
+def _numbers(path: Path, texts: pd.Series, separator: str, decimal: str | None) -> tuple[pd.Series, str]:
+    """Levels, and the decimal mark."""
+    with_comma = texts[texts.str.contains(",")]
+    if decimal is None and len(with_comma):
+        if separator != ";" and with_comma.str.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}").all():
+            raise LevelError(
+                f"{path}: the level {with_comma.iloc[0]!r} found, which may be thousands or have a decimal comma. Say "
+                "which (decimal, --decimal)."
+            )
+        decimal = "," if with_comma.str.rfind(",").gt(with_comma.str.rfind(".")).all() else "."
+    decimal = decimal or "."
+    mark, other = re.escape(decimal), "," if decimal == "." else r"\."
+    number = rf"[+-]?(?:[1-9]\d{{0,2}}(?:{other}\d{{3}})+|\d*)(?:{mark}\d*)?(?:e[+-]?\d+)?"
+    plain = texts.where(texts.str.fullmatch(number, case=False))
+    plain = plain.str.replace(other, "", regex=True).str.replace(decimal, ".", regex=False)
+    numbers = pd.to_numeric(plain, errors="coerce")
+    if numbers.isna().any():
+        raise LevelError(
+            f"{path}: the level {texts[numbers.isna()].iloc[0]!r} found, a number expected. Correct the row."
+        )
+    return numbers, decimal
+
+
+def _days(path: Path, times: pd.Series, day_first: bool | None) -> tuple[pd.Series, bool | None]:
+    """Dates as they are written, a time in another zone than the gauge's is not converted; and whether days are first.
+
+    All dates of a record are written alike.
+    """
+    dates = times.str.extract(r"^(?:(\d{8})(?:[T\s].*)?|(.*?)(?:[T@\s]+\d{1,2}:\d{2}.*)?)$")
+    dates = dates[0].fillna(dates[1]).str.strip()
+    if day_first is None and dates.str.contains(".", regex=False).all():
+        day_first = True
+    written = dates.str.replace(r"[/.,\s]+", "-", regex=True)
+    read = {style: pd.to_datetime(written, format=style, errors="coerce") for style in _DATES}
+    fits = [style for style in _DATES if read[style].notna().all()]
+    if set(_AMBIGUOUS) <= set(fits) and not read[_AMBIGUOUS[0]].equals(read[_AMBIGUOUS[1]]):
+        if day_first is None:
+            raise LevelError(
+                f"{path}: dates such as {dates.iloc[0]} found, which may begin with the day or the month. Say which "
+                "(day_first; --day-first, --month-first)."
+            )
+        fits = [_AMBIGUOUS[not day_first]]
+    style = fits[0] if fits else max(_DATES, key=lambda style: read[style].count())
+    if not fits:
+        raise LevelError(
+            f"{path}: the date {dates[read[style].isna()].iloc[0]!r} found, dates such as 2018-07-03 expected. Correct "
+            "the row."
+        )
+    return read[style], style == _AMBIGUOUS[0] if style in _AMBIGUOUS else None
+
+
+def _daily(path: Path, rows: pd.DataFrame) -> pd.Series:
+    """One level a day, with what was found on the way in its `attrs`."""
+    coded, stuck = _apart(rows)
+    codes = rows["text"][coded].value_counts().to_dict()
+    rows = rows[~coded]
+    daily = rows.groupby("day")["m"].mean().rename_axis("date").rename("level_m")
+    by_time = rows.groupby("time")["m"]
+    differing = rows[(by_time.transform("max") - by_time.transform("min") > 0.01).to_numpy()]["day"].drop_duplicates()
+    far = _far(daily) | daily.index.isin(rows["day"][stuck[~coded]])
     steps = daily.index.to_series().diff().dt.days
     daily.attrs = {
-        "format": kind,
-        "unit": unit,
-        "zones": sorted({zone[1] for time, _ in rows if (zone := _ZONE.search(time.strip()))}),
-        "n_missing": sum(missing),
+        "n_missing": int(coded.sum()),
+        "codes": codes,
         "n_repeated": len(rows) - len(daily),
-        "contradicting": sorted({_day(time) for time in differing.index[differing]}),
+        "contradicting": sorted(
+            day for day in differing if not _sets_clocks_back(day, rows["time"][rows["day"] == day])
+        ),
         "gaps": [(day - pd.Timedelta(days=n), day) for day, n in steps[steps > 31].items()],
         "impossible": sorted([*daily.index[far], *_spikes(daily[~far])]),
     }
+    return daily
+
+
+def _warn(path: Path, daily: pd.Series) -> None:
+    for code, n in daily.attrs["codes"].items():
+        warnings.warn(
+            f"{path}: {code} found in {n} rows, far from all other levels, and taken as no level. Look at the record.",
+            stacklevel=3,
+        )
     for what in ("contradicting", "impossible"):
         if days := daily.attrs[what]:
             warnings.warn(
@@ -186,7 +533,29 @@ def _daily(path: Path, kind: str, times: list[str], values: list[str], unit: str
                 f"them, attrs[{what!r}] lists them, and scenes of these days are left out. Look at the record.",
                 stacklevel=3,
             )
-    return daily
+
+
+def _apart(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Which rows hold a code for a missing level, and which another number that comes again and again, far off."""
+    levels = rows.sort_values("day", kind="stable")["m"]
+    apart = max(FARTHEST_FROM_MEDIAN_M, SPIKE_IN_STEPS * levels.diff().abs().median())
+    distinct = np.unique(levels)
+    bulk = max(np.split(distinct, np.flatnonzero(np.diff(distinct) > apart) + 1), key=len)
+    beyond = np.maximum(bulk[0] - rows["m"], rows["m"] - bulk[-1]) > max(apart, np.ptp(bulk))
+    beyond &= len(bulk) >= NEAREST
+    codes = rows["text"].str.fullmatch(_CODE)
+    again = rows.groupby("m")["m"].transform("size") >= FEWEST_IN_MONTH
+    return beyond & codes, beyond & ~codes & again
+
+
+def _sets_clocks_back(day: pd.Timestamp, times: pd.Series) -> bool:
+    """Whether it is a Sunday on which, in the order of rows, one hour of the night is repeated."""
+    clock = times.str.extract(r"(\d{1,2}):?(\d{2})(?::\d{2}(?:\.\d+)?)?$").astype(float)
+    minutes = 60 * clock[0] + clock[1]
+    steps = minutes.diff()[1:] * (1 if minutes.iloc[-1] > minutes.iloc[0] else -1)
+    back = steps[steps <= 0]
+    hourly = day.day_of_week == 6 and len(times) > 20
+    return hourly and len(back) == 1 and back.iloc[0] > -60 and minutes[back.index[0]] < 4 * 60
 
 
 def _far(daily: pd.Series) -> pd.Series:
@@ -221,139 +590,3 @@ def _spikes(daily: pd.Series) -> list[pd.Timestamp]:
             spikes.extend(days[first:after])
             first = after
     return spikes
-
-
-def _day(time: str) -> pd.Timestamp:
-    """The date as it is written; a time in another zone than the gauge's is not converted."""
-    match = re.match(r"\s*(\d{4})[-/]?(\d{2})[-/]?(\d{2})(?!\d)", time)
-    if not match:
-        raise ValueError(f"the date {time!r} found")
-    return pd.Timestamp(*map(int, match.groups()))
-
-
-# The formats
-
-
-def _only(path: Path, what: str, found: set[str]) -> None:
-    if len(found) > 1:
-        raise LevelError(f"{path}: {what} {', '.join(sorted(found))} found, a single one expected. Split the file.")
-
-
-def _columns(path: Path, text: str, *names: str, flag: str | None = None) -> list[list[str]]:
-    """Cells of the columns whose header is one of `names` (of which `|` separates spellings), row by row.
-
-    The last cell is that of the column `flag`, or empty if there is none.
-    """
-    table = list(csv.reader(io.StringIO(text)))
-    header = [cell.strip().lower() for cell in table[0]]
-    at = []
-    for name in names:
-        found = [i for i, cell in enumerate(header) if cell in name.lower().split("|")]
-        if not found:
-            raise LevelError(
-                f"{path}: columns {', '.join(table[0])} found, one called {name.replace('|', ' or ')} expected."
-            )
-        at.append(found[0])
-    flagged = header.index(flag) if flag in header else len(header)
-    rows = [row for row in table[1:] if any(cell.strip() for cell in row)]
-    for number, row in enumerate(rows, start=2):
-        if len(row) <= max(at):
-            raise LevelError(f"{path}: row {number} is cut off after {len(row)} of {len(header)} cells. Get it again.")
-    return [[*(row[i] for i in at), "".join(row[flagged : flagged + 1]).strip()] for row in rows]
-
-
-def _cdec_download(path: Path, text: str) -> tuple[list, list, set]:
-    head, *lines = text.splitlines()
-    rows = [line.split(",") for line in lines if line.strip()]
-    if any(len(row) != 3 for row in rows):
-        raise LevelError(f"{path}: rows of other than three cells found, date, time and level expected. Get it again.")
-    zone = head.split(",")[1]
-    times = [f"{date} {time} {zone}" for date, time, _ in rows]
-    return times, [row[2] for row in rows], set(re.findall(r"\(([^)]*)\)", head))
-
-
-def _cdec_csv(path: Path, text: str) -> tuple[list, list, set]:
-    names = ("obs date|date time", "value", "units", "station_id", "sensor_number")
-    rows = _columns(path, text, *names, flag="data_flag")
-    _only(path, "stations and sensors", {f"{row[3]} {row[4]}" for row in rows})
-    values = ["" if row[-1] == "N" else row[1] for row in rows]
-    return [row[0] for row in rows], values, {row[2] for row in rows if row[2].strip()}
-
-
-def _usgs_rdb(path: Path, text: str) -> tuple[list, list, set]:
-    lines = [line for line in text.splitlines() if line.strip()]
-    header = lines[0].split("\t")
-    levels = {}
-    for i, name in enumerate(header):
-        code = re.fullmatch(r"(?:\d+_)?(\d{5})(?:_\d{5})?", name)
-        if code and code[1] in _RDB_FEET | _RDB_METRES:
-            levels[i] = "ft" if code[1] in _RDB_FEET else "m"
-    if len(levels) != 1 or "datetime" not in header:
-        raise LevelError(
-            f"{path}: {len(levels)} columns of water levels found among {', '.join(header)}, one and `datetime` "
-            "expected. Ask for one parameter, 62614 or 62615, say."
-        )
-    (at, unit), when = next(iter(levels.items())), header.index("datetime")
-    rows = [line.split("\t") for line in lines[2:]]  # below the header, a line says how wide the columns are
-    if any(len(row) <= max(at, when) for row in rows):
-        raise LevelError(f"{path}: a row that is cut off found, {len(header)} cells expected. Get the file again.")
-    zone = header.index("tz_cd") if "tz_cd" in header else None  # of instantaneous values
-    times = [row[when] if zone is None else f"{row[when]} {row[zone]}" for row in rows]
-    return times, [row[at] for row in rows], {unit}
-
-
-def _usgs_csv(path: Path, text: str) -> tuple[list, list, set]:
-    rows = _columns(path, text, "time", "value", "unit_of_measure", "monitoring_location_id", "parameter_code")
-    _only(path, "sites and parameters", {f"{row[3]} {row[4]}" for row in rows})
-    return [row[0] for row in rows], [row[1] for row in rows], {row[2] for row in rows if row[2].strip()}
-
-
-def _eccc_daily(path: Path, text: str) -> tuple[list, list, set]:
-    lines = text.splitlines()
-    first = next(i for i, line in enumerate(lines) if "PARAM" in line)  # a disclaimer may stand above
-    rows = _columns(path, "\n".join(lines[first:]), "param", "date", "value", "id", flag="sym")
-    levels = [row for row in rows if row[0].strip() == "2"]
-    _only(path, "stations", {row[3] for row in levels})
-    return [row[1] for row in levels], ["" if row[-1] == "D" else row[2] for row in levels], {"m"}
-
-
-def _eccc_real_time(path: Path, text: str) -> tuple[list, list, set]:
-    header = next(csv.reader(io.StringIO(text)))
-    level = next(cell.strip() for cell in header if cell.strip().startswith("Water Level"))
-    rows = _columns(path, text, "date", level, "id")
-    _only(path, "stations", {row[2] for row in rows})
-    return [row[0] for row in rows], [row[1] for row in rows], set(re.findall(r"\((\w+)\)", level)[-1:])
-
-
-def _plain(path: Path, text: str) -> tuple[list, list, set]:
-    header = [cell.strip() for cell in next(csv.reader(io.StringIO(text)))]
-    if len(header) < 2:
-        raise LevelError(f"{path}: no columns found in {header!r}, a CSV with a date and a level expected.")
-    if {"low_m", "high_m", "abstains"} <= set(header):
-        raise LevelError(f"{path}: estimates of this package found, a gauge record expected. Name the record.")
-    dates = [name for name in header if name.lower() in ("date", "datetime", "time", "day")]
-    levels = [name for name in header if re.search("level|elevation|stage|height", name.lower())]
-    if len(dates) != 1 or len(levels) != 1:
-        raise LevelError(
-            f"{path}: columns {', '.join(header)} found, one called date and one whose name has level, elevation, "
-            "stage or height expected. Rename them."
-        )
-    rows = _columns(path, text, dates[0], levels[0])
-    words = re.split(r"[^a-z]+", levels[0].lower())
-    return [row[0] for row in rows], [row[1] for row in rows], {word for word in words if word in _SPELLINGS}
-
-
-def _first_line(pattern: str) -> Callable[[str], bool]:
-    return lambda text: re.match(pattern, text.splitlines()[0], re.IGNORECASE) is not None
-
-
-_FORMATS: dict[str, tuple[Callable, Callable]] = {
-    "CDEC download": (_first_line(r"\s*\d+,\w+,'.*'"), _cdec_download),
-    "CDEC CSV": (_first_line("station_id,"), _cdec_csv),
-    "USGS RDB": (_first_line(r"(.*\t)?agency_cd\t"), _usgs_rdb),
-    "USGS CSV": (_first_line(r".*\bunit_of_measure\b"), _usgs_csv),
-    "ECCC daily": (lambda text: re.search(r"^\s*ID,\s*PARAM", text, re.MULTILINE) is not None, _eccc_daily),
-    "ECCC real-time": (_first_line(r"\s*ID,Date,Water Level"), _eccc_real_time),
-    "plain": (lambda text: True, _plain),
-}
-"""What a file of each format looks like, and its reader: times, levels and the units that it names."""

@@ -124,7 +124,7 @@ def read_scenes(
     folder: str | Path,
     sensor: str = "sentinel2_l2a",
     bands: Sequence[str] = ("B03", "B08"),
-    gauge: str | Path | None = "levels.csv",
+    gauge: str | Path | pd.Series | None = "levels.csv",
     max_cloud: float | None = 0.1,
     *,
     area: str | Path | None = None,
@@ -145,9 +145,9 @@ def read_scenes(
     bands : sequence of str
         By their names in the files. VV and VH are backscatter in dB, all others reflectance: as it is, if the file
         holds floating-point numbers or states a scale, or else as digital numbers (see Notes).
-    gauge : path or None
-        Record of levels as `millpond.level.read_gauge` reads it, relative to `folder` unless absolute. None reads the
-        images alone; their levels are NaN.
+    gauge : path, Series or None
+        Record of levels, as `millpond.level.read_gauge` reads or returns it; a path is relative to `folder` unless
+        absolute. None reads the images alone; their levels are NaN.
     max_cloud : float or None
         Largest share that may be cloudy of where it matters, by a band CLDPRB (cloud probability), SCL or QA60: of
         `area` and `MARGIN_M` around it; or else of the pixels that look like water in `SEEN_WET_FROM` of the scenes
@@ -207,7 +207,7 @@ def read_scenes(
     """
     folder = Path(folder)
     masked = max_cloud is not None and not is_radar(bands)
-    level = None if gauge is None else read_gauge(folder / gauge, unit)
+    level = read_gauge(folder / gauge, unit) if isinstance(gauge, str | Path) else gauge
     files = _dated_files(folder / sensor)
     images, dropped, grid = [], [], None
     for date, path in files:
@@ -238,7 +238,7 @@ def read_scenes(
     images = _without(images, again, "another image of the same day is kept", dropped)
     table = pd.DataFrame(sorted(dropped), columns=["date", "file", "reason"])
     if not images and not may_be_empty:
-        raise _unusable(folder, sensor, gauge, level, files, table)
+        raise _unusable(folder, sensor, level, files, table)
     warn_of_offset(folder / sensor, images)
     pixel_m, place, shape = (
         ((np.nan, np.nan), None, (1, 1)) if grid is None else (grid.pixel_m, grid.place, grid.inside.shape)
@@ -276,15 +276,13 @@ def _dated_files(folder: Path) -> list[tuple[pd.Timestamp, Path]]:
     return sorted(dated)
 
 
-def _unusable(
-    folder: Path, sensor: str, gauge: str | Path | None, level: pd.Series | None, files: list, dropped: pd.DataFrame
-) -> LevelError:
+def _unusable(folder: Path, sensor: str, level: pd.Series | None, files: list, dropped: pd.DataFrame) -> LevelError:
     """Why no image is left."""
     if (dropped["reason"] == NO_LEVEL).all():
         return LevelError(
-            f"{folder / gauge}: levels from {level.index[0]:%Y-%m-%d} to {level.index[-1]:%Y-%m-%d} found, but images "
-            f"from {files[0][0]:%Y-%m-%d} to {files[-1][0]:%Y-%m-%d}; days with both expected. Get the record of these "
-            "years, or take levels of days nearby (tolerance_days, --tolerance-days)."
+            f"{level.attrs['path']}: levels from {level.index[0]:%Y-%m-%d} to {level.index[-1]:%Y-%m-%d} found, but "
+            f"images from {files[0][0]:%Y-%m-%d} to {files[-1][0]:%Y-%m-%d}; days with both expected. Get the record "
+            "of these years, or take levels of days nearby (tolerance_days, --tolerance-days)."
         )
     reasons = dropped["reason"].value_counts()
     return LevelError(
