@@ -32,6 +32,50 @@ def test_the_curve_never_falls():
     np.testing.assert_allclose(model.predict(lakes([8, 12])), [510, 510])
 
 
+def with_pond(images, cols, rows=slice(None)):
+    """A second water beside the lake, or its shadow: what looks like water there."""
+    images = images.copy()
+    images[:, 0, rows, cols], images[:, 1, rows, cols] = 0.05, 0.02
+    return images
+
+
+def test_water_beside_the_reservoir_does_not_count():
+    cols = np.arange(4, 14)
+    train, level_m = lakes(cols), 500.0 + cols
+    train[::9] = with_pond(train[::9], slice(16, 20))  # on two dates of ten, apart from the lake
+    model = AreaLevelRegressor(pixel_area_km2=1e-4, min_occurrence=0.1).fit(train, level_m)
+    assert model.counted_.all(axis=0).tolist() == [True] * 13 + [False] * 7
+    flooded = with_pond(lakes([5, 9]), slice(16, 20))
+    np.testing.assert_allclose(model.area_km2(flooded), [50e-4, 90e-4])
+    np.testing.assert_allclose(model.predict(flooded), [505, 509])
+    whole = AreaLevelRegressor(pixel_area_km2=1e-4, min_occurrence=0).fit(train, level_m)
+    assert whole.counted_.all()
+    np.testing.assert_allclose(whole.area_km2(flooded), [90e-4, 130e-4])
+
+
+def test_a_pixel_counts_from_its_share_of_the_training_dates_on():
+    cols = np.r_[[4] * 18, 8, 12]  # columns 4 to 7 on two dates of twenty, 8 to 11 on one
+    for share, n_cols in ((0.05, 12), (0.06, 8), (0.1, 8), (0.11, 4)):
+        model = AreaLevelRegressor(min_occurrence=share).fit(lakes(cols), 500.0 + cols)
+        assert model.counted_[0].sum() == n_cols
+
+
+def test_how_often_wet_a_pixel_must_be_is_what_goes_best_with_the_levels():
+    cols = np.tile(np.arange(4, 14), 4)
+    train, level_m = lakes(cols), 500.0 + cols
+    train[[3, 17, 25]] = with_pond(train[[3, 17, 25]], slice(14, 20))  # beside the fullest shore, on 7 % of the dates
+    model = AreaLevelRegressor().fit(train, level_m)
+    assert model.counted_[0].sum() == 13
+    assert model.predict(with_pond(lakes([6]), slice(14, 20))) == pytest.approx(506)
+
+
+def test_where_there_never_is_water_nothing_counts():
+    dry = lakes([0, 0, 0])
+    model = AreaLevelRegressor(min_occurrence=0.1).fit(dry, [1.0, 2.0, 3.0])
+    assert not model.counted_.any()
+    assert model.predict(dry) == pytest.approx([2, 2, 2])
+
+
 def test_radar_sees_water_where_it_is_dark():
     images = np.full((2, 2, 12, 20), -12.0)
     images[1, 1, :, :8] = -30
@@ -55,6 +99,9 @@ def test_the_threshold_of_backscatter_is_the_one_that_goes_with_the_levels():
     model = AreaLevelRegressor(("VV", "VH")).fit(np.stack([vh, vh], axis=1), 500.0 + cols)
     assert -23.5 < model.threshold_ < -18.0
     assert model.score(np.stack([vh, vh], axis=1), 500.0 + cols) > 0.95
+    before_km2 = model.area_km2(np.stack([vh, vh], axis=1)[[4]])
+    vh[4, :5, -3:] = -30  # the shadow of a hill
+    assert model.area_km2(np.stack([vh, vh], axis=1)[[4]]) == before_km2
 
 
 def test_a_shore_lies_between_those_of_the_training():
@@ -65,7 +112,7 @@ def test_a_shore_lies_between_those_of_the_training():
 
 def test_water_where_none_can_be_is_outvoted():
     train, levels = lakes(range(4, 17)), 500.0 + np.arange(4, 17)
-    shore, curve = ShoreLevelRegressor().fit(train, levels), AreaLevelRegressor().fit(train, levels)
+    shore, curve = ShoreLevelRegressor().fit(train, levels), AreaLevelRegressor(min_occurrence=0).fit(train, levels)
     shadow = lakes([8])
     shadow[0, 1, :, 13:16] = 0.01  # looks like water, on the slope above
     assert curve.predict(shadow) == pytest.approx(511)

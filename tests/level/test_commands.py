@@ -129,7 +129,8 @@ def test_a_new_scene_is_judged_by_itself_and_the_model_alone(reservoir, run, tmp
         dn[3] = 0
         file.write(dn)
     run("fit", "--scenes", "old", "--levels", reservoir / "levels.csv", "--out", "model")
-    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["model.json", "water.safetensors"]
+    weights = [f"weights-{fold}.safetensors" for fold in range(5)]
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["model.json", "water.safetensors", *weights]
     run("predict", "--scenes", "new", "--model", "model", "-o", "together.csv")
     head, *together = (tmp_path / "together.csv").read_text().splitlines()
     assert sum(row.endswith(",") for row in together) >= 2  # levels

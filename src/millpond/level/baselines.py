@@ -22,6 +22,9 @@ VH_THRESHOLDS_DB = np.arange(-26.0, -14.0, 0.5)
 SPECKLE_PIXELS = 5
 """Edge of the window in which backscatter is averaged."""
 
+OCCURRENCES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
+"""Shares of the training dates from which a pixel may count."""
+
 PERCENTILES = (5, 25, 50, 75, 95)
 """Of each band, besides mean and standard deviation."""
 
@@ -31,8 +34,9 @@ class AreaLevelRegressor(RegressorMixin, BaseEstimator):
 
     A pixel of Sentinel-2 looks like water where its NDWI is above a threshold (McFeeters 1996,
     doi:10.1080/01431169608948714); one of Sentinel-1 where the mean backscatter in VH of the 5 x 5 pixels around it is
-    below one, since speckle hides a single pixel's. Between the areas of the
-    training the curve is straight; outside it stays at the lowest or highest level.
+    below one, since speckle hides a single pixel's. What counts is the largest connected area that was often enough
+    water on the dates of the training: shadows on land, ponds and flooded fields around don't. Between the areas of
+    the training the curve is straight; outside it stays at the lowest or highest level.
 
     Parameters
     ----------
@@ -41,20 +45,30 @@ class AreaLevelRegressor(RegressorMixin, BaseEstimator):
     pixel_area_km2 : float
     threshold : float, optional
         By default 0 for NDWI; for VH the one of `VH_THRESHOLDS_DB` whose areas go best with the levels of the training.
+    min_occurrence : float, optional
+        Share of the training dates on which a pixel must have looked like water to count; 0 counts every pixel. By
+        default the one of `OCCURRENCES` whose areas go best with the levels of the training.
 
     Attributes
     ----------
     threshold_ : float
+    counted_ : (rows, cols) bool array
+        Pixels that count.
     curve_ : sklearn.isotonic.IsotonicRegression
         From km2 to metres.
     """
 
     def __init__(
-        self, bands: Sequence[str] = ("B03", "B08"), pixel_area_km2: float = 1e-4, threshold: float | None = None
+        self,
+        bands: Sequence[str] = ("B03", "B08"),
+        pixel_area_km2: float = 1e-4,
+        threshold: float | None = None,
+        min_occurrence: float | None = None,
     ):
         self.bands = bands
         self.pixel_area_km2 = pixel_area_km2
         self.threshold = threshold
+        self.min_occurrence = min_occurrence
 
     def water(self, X) -> np.ndarray:
         """(n, rows, cols) bool: which pixels look like water.
@@ -64,39 +78,64 @@ class AreaLevelRegressor(RegressorMixin, BaseEstimator):
         LevelError
             If the bands allow neither index.
         """
-        X = np.asarray(X)
-        if {"B03", "B08"} <= set(self.bands):
-            green, infrared = (X[:, list(self.bands).index(band)] for band in ("B03", "B08"))
-            return green - infrared > (self.threshold or 0.0) * (green + infrared)
-        if "VH" in self.bands:
-            return self._calm_db(X) < getattr(self, "threshold_", self.threshold or VH_THRESHOLDS_DB.mean())
-        raise LevelError(f"bands {', '.join(self.bands)} found, B03 and B08, or VH, expected to tell water.")
+        default = VH_THRESHOLDS_DB.mean() if self._is_radar else 0.0
+        threshold = getattr(self, "threshold_", default if self.threshold is None else self.threshold)
+        return _looks_wet(self._seen(X), threshold)
 
     def area_km2(self, X) -> np.ndarray:
-        """(n,) areas that look like water."""
-        return self.water(X).sum(axis=(1, 2)) * self.pixel_area_km2
+        """(n,) areas that look like water: of the pixels that count, or before a fit of all."""
+        return (self.water(X) & getattr(self, "counted_", True)).sum(axis=(1, 2)) * self.pixel_area_km2
 
     def fit(self, X, y):
         """X : (n, n_bands, rows, cols) array; y : (n,) levels in metres."""
-        self.threshold_ = self.threshold or 0.0
-        if self.threshold is None and not {"B03", "B08"} <= set(self.bands) and "VH" in self.bands:
-            calm = self._calm_db(np.asarray(X))
-            ranks = rankdata(y)
-            areas = [(calm < threshold).sum(axis=(1, 2)) for threshold in VH_THRESHOLDS_DB]
-            fits = [np.corrcoef(rankdata(area), ranks)[0, 1] if np.ptp(area) else -1.0 for area in areas]
-            self.threshold_ = float(VH_THRESHOLDS_DB[np.argmax(fits)])
+        seen, ranks, best = self._seen(X), rankdata(y), -np.inf
+        thresholds = [self.threshold] if self.threshold is not None else VH_THRESHOLDS_DB if self._is_radar else [0.0]
+        occurrences = OCCURRENCES if self.min_occurrence is None else [self.min_occurrence]
+        for threshold in thresholds:
+            water = _looks_wet(seen, threshold)
+            share = water.mean(axis=0)
+            for occurrence in occurrences:
+                counted = _largest(share >= occurrence)
+                area = (water & counted).sum(axis=(1, 2))
+                fits = np.corrcoef(rankdata(area), ranks)[0, 1] if np.ptp(area) and np.ptp(ranks) else -1.0
+                if fits > best:
+                    best, self.threshold_, self.counted_ = fits, float(threshold), counted
         self.curve_ = IsotonicRegression(out_of_bounds="clip").fit(self.area_km2(X), y)
         return self
 
-    def _calm_db(self, X: np.ndarray) -> np.ndarray:
-        """(n, rows, cols) mean backscatter around each pixel, in dB."""
-        power = 10 ** (X[:, list(self.bands).index("VH")] / 10)
-        return 10 * np.log10(ndimage.uniform_filter(power, (0, SPECKLE_PIXELS, SPECKLE_PIXELS)))
+    @property
+    def _is_radar(self) -> bool:
+        return "VH" in self.bands and not {"B03", "B08"} <= set(self.bands)
+
+    def _seen(self, X) -> tuple[np.ndarray, ...]:
+        """What tells water: green and infrared, or the mean backscatter around each pixel in dB."""
+        X, bands = np.asarray(X), list(self.bands)
+        if self._is_radar:
+            power = ndimage.uniform_filter(10 ** (X[:, bands.index("VH")] / 10), (0, SPECKLE_PIXELS, SPECKLE_PIXELS))
+            return (10 * np.log10(power),)
+        if {"B03", "B08"} <= set(bands):
+            return X[:, bands.index("B03")], X[:, bands.index("B08")]
+        raise LevelError(f"bands {', '.join(bands)} found, B03 and B08, or VH, expected to tell water.")
 
     def predict(self, X):
         """(n,) levels in metres."""
         check_is_fitted(self)
         return self.curve_.predict(self.area_km2(X))
+
+
+def _looks_wet(seen: tuple[np.ndarray, ...], threshold: float) -> np.ndarray:
+    if len(seen) == 1:
+        return seen[0] < threshold
+    green, infrared = seen
+    return green - infrared > threshold * (green + infrared)
+
+
+def _largest(often: np.ndarray) -> np.ndarray:
+    """(rows, cols) bool: the largest connected part."""
+    parts, _ = ndimage.label(often)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    return (parts == sizes.argmax()) & often
 
 
 class ShoreLevelRegressor(AreaLevelRegressor):
@@ -187,6 +226,7 @@ def baselines(bands: Sequence[str], pixel_area_km2: float, random_state: int = 0
     return {
         "mean level": DummyRegressor(),
         "area-level curve": AreaLevelRegressor(bands, pixel_area_km2),
+        "area-level curve, every pixel": AreaLevelRegressor(bands, pixel_area_km2, min_occurrence=0),
         "shore-level fit": ShoreLevelRegressor(bands, pixel_area_km2),
         "ridge on band statistics": make_pipeline(statistics, StandardScaler(), RidgeCV(np.logspace(-3, 3, 13))),
         "random forest on band statistics": make_pipeline(

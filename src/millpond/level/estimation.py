@@ -52,7 +52,8 @@ BEYOND_RANGE = 0.1
 BEYOND_AREA = 0.02
 """The same of areas: the curve ends there, and so little is noise."""
 
-_FORMAT, _VERSION = "millpond level model", 2
+_OF_WATER = {CURVE: AreaLevelRegressor, SHORE: ShoreLevelRegressor}
+_FORMAT, _VERSION = "millpond level model", 3
 _JSON, _WATER = "model.json", "water.safetensors"
 
 
@@ -76,8 +77,8 @@ class LevelModel:
         As `Scenes.place`.
     fitted : tuple
         A regressor for each fold, fitted without it.
-    threshold : float
-        Of what looks like water, as `millpond.level.baselines.AreaLevelRegressor` finds it on all training dates.
+    index : AreaLevelRegressor
+        What looks like water and where it counts, by all training dates.
     wet_share : (rows, cols) array or None
         As `Scenes.wet_share`, by which `read_scenes` screens new images without asking others.
     """
@@ -90,7 +91,7 @@ class LevelModel:
     shape: tuple[int, int]
     place: tuple[str, float, float] | None
     fitted: tuple[BaseEstimator, ...] = field(repr=False)
-    threshold: float = 0.0
+    index: AreaLevelRegressor = field(repr=False)
     wet_share: np.ndarray | None = field(default=None, repr=False)
 
     @property
@@ -135,7 +136,7 @@ class LevelModel:
         alone = known["fold"].reindex(scenes.dates)[in_training].to_numpy(int)
         by_fold[:, in_training] = by_fold[alone, in_training]
         estimates = cv_plus(by_fold[known["fold"]].T, residuals, coverage, "dates", LevelError)
-        area_km2 = AreaLevelRegressor(self.bands, _pixel_km2(self.pixel_m), self.threshold).area_km2(scenes.images)
+        area_km2 = self.index.area_km2(scenes.images)
         table = pd.DataFrame(dict(zip(("level_m", "low_m", "high_m"), estimates, strict=True)), index=scenes.dates)
         low, high = self.band_range
         margin = BEYOND_RANGE * (high - low)
@@ -180,7 +181,7 @@ class LevelModel:
             )
 
     def save(self, folder: str | Path) -> None:
-        """Write `model.json`, the share of water, and for shores and networks a file of arrays a fold (safetensors).
+        """Write `model.json`, and files of arrays (safetensors): of water, and of each fold.
 
         Raises
         ------
@@ -204,28 +205,14 @@ class LevelModel:
             "band_range": self.band_range.tolist(),
             "shape": self.shape,
             "place": self.place,
-            "threshold": self.threshold,
-            "water": None if self.wet_share is None else self.wet_share.shape,
             "dates": [f"{date:%Y-%m-%d}" for date in self.training.index],
             "training": {name: column.tolist() for name, column in self.training.items()},
         }
-        if self.wet_share is not None:
-            with replacing(folder / _WATER, LevelError) as unfinished:
-                unfinished.write_bytes(save({"wet_share": np.ascontiguousarray(self.wet_share)}))
-        if self.model == CURVE:
-            content["curves"] = [
-                {
-                    "area_km2": m.curve_.X_thresholds_.tolist(),
-                    "level_m": m.curve_.y_thresholds_.tolist(),
-                    "threshold": m.threshold_,
-                }
-                for m in self.fitted
-            ]
-        elif self.model == SHORE:
-            for fold, m in enumerate(self.fitted):
-                arrays = {"zone": m.zone_, "levels_m": m.levels_m_, "threshold": np.array(m.threshold_)}
-                with replacing(folder / _weights(fold), LevelError) as unfinished:
-                    unfinished.write_bytes(save(arrays))
+        water = _arrays_of(self.index) | ({} if self.wet_share is None else {"wet_share": self.wet_share})
+        _write_arrays(folder / _WATER, water)
+        if self.model != NETWORK:
+            for fold, regressor in enumerate(self.fitted):
+                _write_arrays(folder / _weights(fold), _arrays_of(regressor))
         else:
             content |= {name: getattr(self.fitted[0], name) for name in ("attention", "attention_width")}
             for fold, regressor in enumerate(self.fitted):
@@ -239,7 +226,7 @@ class LevelModel:
         Raises
         ------
         LevelError
-            If there is no such model, or the share of water or an array of a shore is missing or damaged.
+            If there is no such model, or an array is missing or damaged.
         TrainingError
             If weights of a network are.
         """
@@ -251,22 +238,18 @@ class LevelModel:
             bands, pixel_m = tuple(content["bands"]), tuple(content["pixel_m"])
             training = pd.DataFrame(content["training"], index=pd.DatetimeIndex(content["dates"], name="date"))
             n_folds = int(training["fold"].max()) + 1
-            if content["model"] == CURVE:
-                fitted = tuple(_curve(bands, pixel_m, curve) for curve in content["curves"])
-            elif content["model"] == SHORE:
-                fitted = tuple(_shore(bands, pixel_m, Path(folder) / _weights(fold)) for fold in range(n_folds))
+            paths = [Path(folder) / _weights(fold) for fold in range(n_folds)]
+            if content["model"] == NETWORK:
+                about = content["attention"], content.get("attention_width")
+                fitted = tuple(LevelRegressor(*about).load(path) for path in paths)
             else:
-                fitted = tuple(
-                    LevelRegressor(content["attention"], content.get("attention_width")).load(
-                        Path(folder) / _weights(fold)
-                    )
-                    for fold in range(n_folds)
-                )
+                fitted = tuple(_of_water(content["model"], bands, pixel_m, _arrays(path)) for path in paths)
+            water = _arrays(Path(folder) / _WATER)
+            index = _of_water(CURVE, bands, pixel_m, water)
             place = None if content["place"] is None else tuple(content["place"])
             band_range, shape = np.array(content["band_range"]), tuple(content["shape"])
             about = bands, pixel_m, training, band_range, shape, place
-            wet_share = None if content["water"] is None else _wet_share(Path(folder) / _WATER, content["water"])
-            return cls(content["model"], *about, fitted, float(content["threshold"]), wet_share)
+            return cls(content["model"], *about, fitted, index, water.get("wet_share"))
         except OSError as error:
             raise LevelError(
                 f"{path}: {error.strerror}; a folder with a saved model expected. Check the path."
@@ -330,8 +313,7 @@ def fit_level_model(
     if model == NETWORK:
         unfitted = LevelRegressor(attention, random_state=random_state, **settings)
     else:
-        of_water = {CURVE: AreaLevelRegressor, SHORE: ShoreLevelRegressor}[model]
-        unfitted = of_water(scenes.bands, _pixel_km2(scenes.pixel_m))
+        unfitted = _OF_WATER[model](scenes.bands, _pixel_km2(scenes.pixel_m))
     index = AreaLevelRegressor(scenes.bands, _pixel_km2(scenes.pixel_m)).fit(scenes.images, scenes.level_m)
     area_km2 = index.area_km2(scenes.images)
     fold = np.empty(len(scenes), int)
@@ -349,7 +331,7 @@ def fit_level_model(
     band_range = np.stack([means.min(axis=0), means.max(axis=0)])
     shape = scenes.images.shape[2:]
     about = scenes.bands, scenes.pixel_m, training, band_range, shape, scenes.place
-    return LevelModel(model, *about, tuple(fitted), index.threshold_, scenes.wet_share)
+    return LevelModel(model, *about, tuple(fitted), index, scenes.wet_share)
 
 
 def check_folder(folder: str | Path) -> Path:
@@ -380,12 +362,26 @@ def _pixel_km2(pixel_m: Iterable[float]) -> float:
     return float(np.prod(list(pixel_m))) / 1e6
 
 
-def _curve(bands: tuple[str, ...], pixel_m: tuple[float, float], points: dict) -> AreaLevelRegressor:
-    """The curve through its points: between them isotonic regression is straight."""
-    regressor = AreaLevelRegressor(bands, _pixel_km2(pixel_m))
-    regressor.threshold_ = points["threshold"]
-    regressor.curve_ = IsotonicRegression(out_of_bounds="clip").fit(points["area_km2"], points["level_m"])
+def _arrays_of(regressor: AreaLevelRegressor) -> dict[str, np.ndarray]:
+    """What a regressor has learned; the curve by its points, since isotonic regression is straight between them."""
+    curve = {"area_km2": regressor.curve_.X_thresholds_, "level_m": regressor.curve_.y_thresholds_}
+    learned = {name: value for name, value in vars(regressor).items() if name.endswith("_") and name != "curve_"}
+    return curve | {name: np.asarray(value) for name, value in learned.items()}
+
+
+def _of_water(model: str, bands: tuple[str, ...], pixel_m: tuple[float, float], arrays: dict) -> AreaLevelRegressor:
+    """The regressor that has learned this."""
+    regressor = _OF_WATER[model](bands, _pixel_km2(pixel_m))
+    for name, value in arrays.items():
+        if name.endswith("_"):
+            setattr(regressor, name, value if value.ndim else value.item())
+    regressor.curve_ = IsotonicRegression(out_of_bounds="clip").fit(arrays["area_km2"], arrays["level_m"])
     return regressor
+
+
+def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with replacing(path, LevelError) as unfinished:
+        unfinished.write_bytes(save({name: np.ascontiguousarray(value) for name, value in arrays.items()}))
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -396,22 +392,6 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             f"{path}: no arrays of this model found ({error}), a safetensors file as saved expected. Fit and save it "
             "again."
         ) from None
-
-
-def _wet_share(path: Path, shape: list[int]) -> np.ndarray:
-    wet_share = _arrays(path).get("wet_share")
-    if wet_share is None or wet_share.shape != tuple(shape):
-        found = "no wet_share" if wet_share is None else f"wet_share of shape {wet_share.shape}"
-        raise LevelError(f"{path}: {found} found, {tuple(shape)} as in {_JSON} expected. Fit and save it again.")
-    return wet_share
-
-
-def _shore(bands: tuple[str, ...], pixel_m: tuple[float, float], path: Path) -> ShoreLevelRegressor:
-    arrays = _arrays(path)
-    regressor = ShoreLevelRegressor(bands, _pixel_km2(pixel_m))
-    regressor.zone_, regressor.levels_m_ = arrays["zone"], arrays["levels_m"]
-    regressor.threshold_ = float(arrays["threshold"])
-    return regressor
 
 
 def _weights(fold: int | str) -> str:
