@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from millpond import provenance
+from millpond import experiment, provenance
 from millpond.experiment import (
     ExperimentError,
     load_manifest,
@@ -503,3 +503,12 @@ def test_one_grid_of_several_is_run_alone(tmp_path):
     assert [folder.name for folder in tmp_path.iterdir()] == ["second"]
     with pytest.raises(ExperimentError, match="archive 'third' found, one of first, second expected"):
         run_grids(grids, tmp_path, only="third")
+
+
+@pytest.mark.parametrize(("seconds", "n_times"), [(0.9, 0), (1.1, 1)])
+def test_what_a_long_run_left_is_given_back(monkeypatch, seconds, n_times):
+    given_back, clock = [], iter([0.0, seconds])
+    monkeypatch.setattr(experiment.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(experiment, "_release_memory", lambda: given_back.append(1))
+    assert experiment._run(two_rows, {"size": 3}, 0)[2] == seconds
+    assert len(given_back) == n_times

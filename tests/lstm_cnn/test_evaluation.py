@@ -33,6 +33,12 @@ def test_an_image_that_is_wrong_and_sure_is_doubted_too():
     assert wrong(decode_doubts(encode_doubts([[1.0, 0], [0, 1.0]], np.array([1, 1])))).tolist() == [0]
 
 
+def test_a_tie_of_whole_percent_keeps_what_was_predicted():
+    probabilities = np.array([[0.497, 0.503], [0.503, 0.497]])
+    assert wrong(decode_doubts(encode_doubts(probabilities, np.array([0, 0])))).tolist() == [0]
+    assert wrong(decode_doubts(encode_doubts(probabilities, np.array([1, 1])))).tolist() == [1]
+
+
 def test_a_committee_averages_what_its_members_think():
     together = committee([encode_doubts(p, LABELS) for p in (ONE, OTHER)])
     np.testing.assert_allclose(together[[0, 1, 2]], (ONE + OTHER)[1:3] / 2)
@@ -81,15 +87,15 @@ def test_percentages_that_are_counts(percent, n, decimals, possible):
 
 
 def test_scores_are_those_computed_by_hand():
-    labels, positive = np.array([0, 0, 0, 1, 1]), np.array([0.1, 0.2, 0.7, 0.4, 0.9])
+    labels, positive = np.array([0, 0, 0, 1, 1]), np.array([0.1, 0.2, 0.55, 0.4, 0.9])
     found = tissue_scores(labels, positive, ["a", "b", "a", "b", "c"], threshold=0.3, n_resamples=20)
     assert found["accuracy"] == pytest.approx(3 / 5)
     assert found["balanced_accuracy"] == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert found["f1"] == pytest.approx(1 / 2)
-    assert found["auc"] == pytest.approx(5 / 6)  # of six pairs, 0.7 before 0.4 is the wrong one
+    assert found["auc"] == pytest.approx(5 / 6)  # of six pairs, 0.55 before 0.4 is the wrong one
     assert found["balanced_accuracy_tuned"] == pytest.approx((2 / 3 + 1) / 2)
     assert found["f1_tuned"] == pytest.approx(4 / 5)
-    assert json.loads(found["calibration"]) == [[1, 0.1, 0], [1, 0.2, 0], [1, 0.4, 1], [1, 0.7, 0], [1, 0.9, 1]]
+    assert json.loads(found["calibration"]) == [[1, 0.1, 0], [1, 0.2, 0], [1, 0.4, 1], [1, 0.55, 0], [1, 0.9, 1]]
 
 
 def test_intervals_come_from_drawing_patients():

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,3 +109,11 @@ def test_operations_are_those_counted_by_hand():
     assert operations("cnn", (1, 6, 4), 3, sizes=SMALL) == 2 * 6 * 4 * 4 * 3 + dense
     in_plane = 2 * 9 * (6 * 1 * 1 + 2 * 1 * 2 + 1 * 2 * 4) + 2 * 4 * 3  # at 3 x 2, 2 x 1 and 1 x 1 places
     assert operations("cnn-2d", (1, 6, 4), 3, sizes=SMALL) == in_plane
+
+
+def test_the_chapters_table_of_choices_tells_the_default_sizes():
+    text = (Path(__file__).parents[2] / "notebooks/lstm_cnn/01_four_networks.py").read_text("utf-8")
+    told = Sizes()
+    assert f"| units of the LSTM | {told.hidden} |" in text
+    assert f"| filters, and steps that a filter sees | {told.filters}, {told.kernel} |" in text
+    assert f"| dropout | {told.dropout:g} after each layer" in text
