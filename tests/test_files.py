@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -65,6 +66,15 @@ def test_of_two_processes_that_write_a_file_each_leaves_it_whole(tmp_path):
         second.communicate("go on\n")
         assert (second.returncode, path.read_text()) == (0, "2" * 10_000)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_goes_after_a_day(tmp_path):
+    path = tmp_path / "levels[1].csv"
+    for name, days in (("levels[1].csv.0a.part", 1.1), ("levels[1].csv.1b.part", 0.9), ("levels[1].csv", 9)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - days * 24 * 3600,) * 2)
+    write_text(path, "level_m\n", PondError)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["levels[1].csv", "levels[1].csv.1b.part"]
 
 
 def test_a_file_may_be_read_by_whom_the_system_lets_read_new_files(tmp_path):

@@ -1,12 +1,17 @@
 """Files appear whole or not at all; folders are made."""
 
+import glob
 import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from millpond.errors import MillpondError
+
+ABANDONED_S = 24 * 3600
+"""Age from which an unfinished file is taken for what a killed process left, and removed by the next writer."""
 
 
 def check_target(path: str | Path, error: type[MillpondError], inputs: Iterable[str | Path] = ()) -> None:
@@ -57,6 +62,10 @@ def replacing(path: str | Path, error: type[MillpondError], inputs: Iterable[str
     """
     path = Path(path)
     check_target(path, error, inputs)
+    for other in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+        with suppress(OSError):  # it has just been finished, or is another user's
+            if time.time() - other.stat().st_mtime > ABANDONED_S:
+                other.unlink()
     unfinished = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
     try:
         yield unfinished
