@@ -35,6 +35,7 @@ def test_a_valley_holds_its_water(name):
     assert not full[edge].any()  # nothing spills over the wall
     assert (ground.waterline_m >= ground.elevation_m - 1e-3).all()
     assert areas[-1] == pytest.approx(full.sum() * (10 / 3) ** 2 / 1e6)
+    assert (ground.pixels_m <= ground.full_m).sum() * 1e-4 == pytest.approx(areas[-1], rel=0.05)
 
 
 def test_a_cylinder_keeps_its_area():

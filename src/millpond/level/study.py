@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pooch
+import rasterio
 import torch
+from affine import Affine
+from rasterio.warp import Resampling, reproject
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.model_selection import GroupKFold
 
@@ -19,10 +22,11 @@ from millpond.level.errors import LevelError
 from millpond.level.estimation import BLOCK_DAYS, COVERAGE, fit_level_model
 from millpond.level.gauges import read_gauge
 from millpond.level.gradcam import grad_cam, share_on_shore
+from millpond.level.opponents import HypsometryRegressor, LastLevelRegressor
 from millpond.level.regressor import LevelRegressor
 from millpond.level.sampling import blocked_split, chronological_split, random_split
 from millpond.level.scenes import Scenes, read_scenes
-from millpond.level.twin import ALIKE, CHARACTERS, simulate
+from millpond.level.twin import ALIKE, CHARACTERS, Character, simulate, valley
 
 PROFILES = ("quick", "full", "paper")
 
@@ -47,11 +51,20 @@ NETWORKS_BEST = "network with CAM"
 CURVE, SHORE = "area-level curve", "shore-level fit"
 
 CORRECTED_BY_RIDGE, CORRECTED_BY_NETWORK = "curve, then ridge", "curve, then network"
-"""The second learns what the area-level curve leaves."""
+"""The second learns what the curve without a mask leaves."""
 
 RIDGE, FOREST = "ridge on band statistics", "random forest on band statistics"
 
-BASELINES = ("mean level", CURVE, SHORE, RIDGE, FOREST)
+UNMASKED = "area-level curve, every pixel"
+"""Counts every pixel of the image that looks like water, shadows on land included."""
+
+LAST, HYPSOMETRY = "last known level", "terrain and one level"
+"""Opponents that learn from no image, or from a single level (`millpond.level.opponents`)."""
+
+BASELINES = ("mean level", LAST, HYPSOMETRY, UNMASKED, CURVE, SHORE, RIDGE, FOREST)
+
+ANYWHERE = ("mean level", UNMASKED, RIDGE, FOREST)
+"""Baselines that know no place, and so can learn from several reservoirs."""
 
 COARSER = 4
 """Pixels along an edge that are averaged for networks on Itoiz: 40 m, so that one trains in a minute."""
@@ -203,7 +216,7 @@ def grids_of(profile: str) -> dict[str, tuple]:
             score_itoiz,
             [
                 {"model": model, "folds": folds, "coarser": 1, "threshold": threshold}
-                for model in (CURVE, SHORE)
+                for model in (UNMASKED, CURVE, SHORE)
                 for folds in FOLDS
                 for threshold in THRESHOLDS
             ],
@@ -213,18 +226,13 @@ def grids_of(profile: str) -> dict[str, tuple]:
         "twin_baselines": (
             score_twin,
             [case | {"model": model} for case in (*combinations, *elsewhere, *removed) for model in BASELINES],
-            max(n_seeds, 10),
+            n_seeds,
             "Baselines on the twins",
         ),
         "depth_baselines": (
             score_depth,
-            [
-                case | {"model": model}
-                for case in (*borrowing, *alike, *left_out)
-                for model in BASELINES
-                if model != SHORE
-            ],
-            max(n_seeds, 10),
+            [case | {"model": model} for case in (*borrowing, *alike, *left_out) for model in ANYWHERE],
+            n_seeds,
             "Baselines with depths of other twins",
         ),
         "intervals": (
@@ -236,7 +244,7 @@ def grids_of(profile: str) -> dict[str, tuple]:
                 for sampling in SAMPLINGS
                 for model in ("curve", "shore")
             ],
-            max(n_seeds, 10),
+            n_seeds,
             "What intervals hold, on the twins",
         ),
         "choices": (
@@ -327,8 +335,11 @@ def itoiz(coarser: int) -> Scenes:
 @lru_cache(maxsize=8)
 def twin(reservoir: str, sensor: str, seed: int, without: str | None = None) -> Scenes:
     """A twin of one of the study's reservoirs; each seed is another weather."""
-    character = replace((CHARACTERS | ALIKE)[reservoir], **EFFECTS[without] if without else {})
-    return simulate(character, sensor, random_state=seed)
+    return simulate(_character(reservoir, without), sensor, random_state=seed)
+
+
+def _character(reservoir: str, without: str | None) -> Character:
+    return replace((CHARACTERS | ALIKE)[reservoir], **EFFECTS[without] if without else {})
 
 
 def list_itoiz(seed: int) -> list[dict]:
@@ -375,7 +386,7 @@ def score_itoiz(
     coarser : int
     profile : str
     threshold : float, optional
-        NDWI above which the area-level curve or the shore-level fit takes a pixel for water; 0 where not stated.
+        NDWI above which a curve or the shore-level fit takes a pixel for water; 0 where not stated.
 
     Returns
     -------
@@ -385,14 +396,15 @@ def score_itoiz(
     scenes = itoiz(coarser)
     blocks = np.arange(len(scenes)) if folds == "random" else (scenes.dates - scenes.dates.min()).days // BLOCK_DAYS
     splits = GroupKFold(5, shuffle=True, random_state=seed).split(scenes.images, groups=blocks)
+    inputs, heights_m = _inputs(model, scenes), itoiz_heights_m(coarser) if model == HYPSOMETRY else None
     estimate_m, fold_of, train_r2 = np.empty(len(scenes)), np.empty(len(scenes), int), []
     for fold, (train, test) in enumerate(splits):
-        fitted = unfitted(model, scenes, seed, profile)
+        fitted = unfitted(model, scenes, seed, profile, heights_m)
         if threshold is not None:
             fitted.set_params(threshold=threshold)
-        fitted.fit(scenes.images[train], scenes.level_m[train])
-        estimate_m[test], fold_of[test] = fitted.predict(scenes.images[test]), fold
-        train_r2.append(r2_score(scenes.level_m[train], fitted.predict(scenes.images[train])))
+        fitted.fit(inputs[train], scenes.level_m[train])
+        estimate_m[test], fold_of[test] = fitted.predict(inputs[test]), fold
+        train_r2.append(_r2(fitted, inputs[train], scenes.level_m[train]))
     rows = [
         {"date": f"{date:%Y-%m-%d}", "level_m": float(level), "estimate_m": float(estimate), "fold": int(fold)}
         for date, level, estimate, fold in zip(scenes.dates, scenes.level_m, estimate_m, fold_of, strict=True)
@@ -437,8 +449,8 @@ def score_twin(
     list of dict
         For a network, an epoch a row: `epoch`, `steps` (updates), `train_loss`, and at `paper` `r2`, `rmse_m`, `mae_m`
         of the test. The last one, or the only one, has `n_train`, `n_test`, `train_r2`, and of the test `r2`, `rmse_m`,
-        `mae_m`, `days_above_1_m` (errors of more than a metre) and, of each test date, `levels_cm`, `errors_cm` and
-        `days` since the first scene, joined by blanks.
+        `mae_m`, `days_above_1_m` (errors of more than a metre) and, of each test date, joined by blanks, `levels_cm`,
+        `errors_cm`, `days` since the first scene and `days_apart` from the nearest date that trained.
         A network's also has `seen_on_shore` and `shore` (`share_on_shore`), and one with attention `band_weights`, the
         mean weight of each band.
     """
@@ -446,18 +458,22 @@ def score_twin(
     train, test = _split(scenes, sampling, seed)
     if at_most is not None:
         train = np.random.default_rng(seed).permutation(train)[:at_most]
-    fitted, options = unfitted(model, scenes, seed, profile), {}
+    heights_m = None
+    if model == HYPSOMETRY:  # no real ground is known so well
+        heights_m = valley(_character(reservoir, without), scenes.images.shape[2]).pixels_m
+    fitted, inputs, options = unfitted(model, scenes, seed, profile, heights_m), _inputs(model, scenes), {}
     resumable = profile == "paper" and model in NETWORKS
     if resumable:
         make_folder(CHECKPOINTS, LevelError)
         name = "-".join(str(part) for part in (reservoir, sensor, sampling, model, without, at_most, seed))
         fitted.set_params(checkpoint=CHECKPOINTS / f"{name}.pt", checkpoint_minutes=10)
-        options["watched"] = scenes.images[test], scenes.level_m[test]
-    fitted.fit(scenes.images[train], scenes.level_m[train], **options)
+        options["watched"] = inputs[test], scenes.level_m[test]
+    fitted.fit(inputs[train], scenes.level_m[train], **options)
     rows = _history(fitted, scenes.level_m[test])
-    rows[-1] |= {"n_train": len(train), "train_r2": _r2(fitted, scenes.images[train], scenes.level_m[train])}
-    rows[-1] |= _scores(scenes.level_m[test], fitted.predict(scenes.images[test]))
-    rows[-1]["days"] = _days(scenes, test)
+    rows[-1] |= {"n_train": len(train), "train_r2": _r2(fitted, inputs[train], scenes.level_m[train])}
+    rows[-1] |= _scores(scenes.level_m[test], fitted.predict(inputs[test]))
+    apart = np.abs(_days_since_first(scenes)[test][:, None] - _days_since_first(scenes)[train]).min(axis=1)
+    rows[-1] |= {"days": _days(scenes, test), "days_apart": " ".join(map(str, apart))}
     if model in NETWORKS:
         water = AreaLevelRegressor(scenes.bands, threshold=CALM_DB if sensor == "sentinel1" else None).water(
             scenes.images
@@ -617,7 +633,16 @@ def _r2(fitted, images: np.ndarray, level_m: np.ndarray) -> float:
 
 def _days(scenes: Scenes, chosen: np.ndarray) -> str:
     """Days since the first scene, joined by blanks."""
-    return " ".join(str(n) for n in (scenes.dates[chosen] - scenes.dates.min()).days)
+    return " ".join(map(str, _days_since_first(scenes)[chosen]))
+
+
+def _days_since_first(scenes: Scenes) -> np.ndarray:
+    return (scenes.dates - scenes.dates.min()).days.to_numpy()
+
+
+def _inputs(model: str, scenes: Scenes) -> np.ndarray:
+    """What a model is fitted to and asked about: images, or the days of those that look at none."""
+    return _days_since_first(scenes)[:, None] if model == LAST else scenes.images
 
 
 def _scores(true: np.ndarray, estimate: np.ndarray) -> dict:
@@ -633,8 +658,20 @@ def _scores(true: np.ndarray, estimate: np.ndarray) -> dict:
     }
 
 
-def unfitted(model: str, scenes: Scenes, seed: int, profile: str):
-    """A regressor of the images of these scenes.
+def itoiz_heights_m(coarser: int) -> np.ndarray:
+    """(rows, cols) ground of Itoiz on the grid of its scenes, below the water too; NaN beyond the published terrain."""
+    scenes = itoiz(coarser)
+    crs, left, top = scenes.place
+    height_m, width_m = scenes.pixel_m
+    heights_m = np.full(scenes.images.shape[2:], np.nan, np.float32)
+    with rasterio.open(datasets.path("itoiz") / "dem.tif") as terrain:
+        grid = {"dst_crs": crs, "dst_transform": Affine(width_m, 0, left, 0, -height_m, top), "dst_nodata": np.nan}
+        reproject(rasterio.band(terrain, 1), heights_m, resampling=Resampling.average, **grid)
+    return heights_m
+
+
+def unfitted(model: str, scenes: Scenes, seed: int, profile: str, heights_m: np.ndarray | None = None):
+    """A regressor of the images of these scenes, or of their days; `heights_m` is the ground for `HYPSOMETRY`.
 
     Raises
     ------
@@ -645,9 +682,12 @@ def unfitted(model: str, scenes: Scenes, seed: int, profile: str):
         return LevelRegressor(NETWORKS[model], random_state=seed, **SETTINGS[profile])
     pixel_area_km2 = scenes.pixel_m[0] * scenes.pixel_m[1] / 1e6
     known = baselines(scenes.bands, pixel_area_km2, seed)
-    known[CORRECTED_BY_RIDGE] = CorrectedLevelRegressor(known[CURVE], known[RIDGE], seed)
+    known[LAST] = LastLevelRegressor()
+    calm_db = CALM_DB if "VH" in scenes.bands else None  # not the threshold that goes best with many levels
+    known[HYPSOMETRY] = HypsometryRegressor(scenes.bands, pixel_area_km2, calm_db, heights_m=heights_m)
+    known[CORRECTED_BY_RIDGE] = CorrectedLevelRegressor(known[UNMASKED], known[RIDGE], seed)
     if model == CORRECTED_BY_NETWORK:
-        return CorrectedLevelRegressor(known[CURVE], unfitted(NETWORK, scenes, seed, profile), seed)
+        return CorrectedLevelRegressor(known[UNMASKED], unfitted(NETWORK, scenes, seed, profile), seed)
     if model not in known:
         raise LevelError(f"model {model!r} found, one of {', '.join([*known, *NETWORKS])} expected.")
     return known[model]

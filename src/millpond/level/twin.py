@@ -254,6 +254,11 @@ class Valley:
     full_m: float
     surround_m: np.ndarray
 
+    @property
+    def pixels_m(self) -> np.ndarray:
+        """(rows, cols) mean level at which a pixel of the scene is under water."""
+        return _by_pixel(self.waterline_m)[1:-1, 1:-1]
+
     def area_km2(self, level_m) -> np.ndarray:
         """Area under water at each level, above the foot of the dam."""
         lines = np.sort(self.waterline_m, axis=None)
