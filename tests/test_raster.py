@@ -169,7 +169,6 @@ def test_an_absent_band_is_named_beside_those_found(write):
     [
         ({"values": numbers(3, 2)}, ("size (rows, cols) (3, 2) found", "(2, 2) expected", "Resample")),
         ({"crs": "EPSG:32634"}, ("coordinate reference system EPSG:32634 found", "EPSG:32633 expected", "Resample")),
-        ({"nodata": 9}, ("no-data value 9.0 found", "None expected")),
         (
             {"transform": rasterio.Affine(10, 0, 500_005, 0, -10, 4_000_000)},
             ("georeferencing (10.0, 0.0, 500005.0", "(10.0, 0.0, 500000.0", "Resample"),
@@ -228,14 +227,98 @@ def test_a_mapping_finds_a_band_in_a_stack_by_its_description(write):
         open_raster({"B08": path})
 
 
-def test_no_data_of_nan_is_not_that_of_zero(write):
-    nan = write("a_B02.tif", numbers(2, 2, dtype="float32"), nodata=np.nan)
-    also = write("b_B03.tif", numbers(2, 2, dtype="float32"), nodata=np.nan)
-    zero = write("c_B04.tif", numbers(2, 2, dtype="float32"), nodata=0)
-    with open_raster([nan, also]) as raster:
+def test_each_file_has_its_own_no_data(write):
+    values = np.array([[0, 1, 9]], "uint16")
+    paths = [write(f"a_B0{i}.tif", values, nodata=nodata) for i, nodata in enumerate((0, 9, None), start=2)]
+    with open_raster(paths) as raster:
+        assert raster.read(masked=True)[:, 0].tolist() == [[None, 1, 9], [0, 1, None], [0, 1, 9]]
+        assert raster.read()[:, 0].tolist() == [[0, 1, 9]] * 3
+        assert raster.nodatavals == (0, 9, None)
+
+
+def test_each_band_of_a_vrt_has_its_own_no_data(write, tmp_path):
+    write("stack.tif", np.array([[[7, 8, 9]], [[7, 8, 9]]], "uint16"))
+    bands = "".join(
+        f'<VRTRasterBand dataType="UInt16" band="{i}"><Description>B0{i}</Description><NoDataValue>{nodata}'
+        '</NoDataValue><SimpleSource><SourceFilename relativeToVRT="1">stack.tif</SourceFilename>'
+        f"<SourceBand>{i}</SourceBand></SimpleSource></VRTRasterBand>"
+        for i, nodata in ((1, 7), (2, 9))
+    )
+    grid = "<SRS>EPSG:32633</SRS><GeoTransform>500000,10,0,4000000,0,-10</GeoTransform>"
+    (tmp_path / "scene.vrt").write_text(f'<VRTDataset rasterXSize="3" rasterYSize="1">{grid}{bands}</VRTDataset>')
+    with open_raster(tmp_path / "scene.vrt", ("B02", "B01")) as raster:
+        assert raster.read(masked=True)[:, 0].tolist() == [[7, 8, None], [None, 8, 9]]
+        assert raster.read(Window(1, 0, 2, 1), scaled=True)[0, 0].tolist()[0] == 8
+
+
+SOUTH = np.repeat(np.array([255, 0], "uint8"), 4)[:, None] * np.ones((1, 8), "uint8")  # of 8 x 8 cells the last 4 rows
+
+
+@pytest.fixture(params=["internal", "sidecar", "alpha", "float alpha", "undeclared NaN"])
+def half(request, tmp_path):
+    """A file whose southern half is declared to hold no data; there it holds 60,000."""
+    dtype = "uint16" if request.param in ("internal", "sidecar", "alpha") else "float32"
+    values = numbers(8, 8, dtype=dtype)
+    values[4:] = np.nan if request.param == "undeclared NaN" else 60_000
+    count = 2 if "alpha" in request.param else 1
+    profile = {"height": 8, "width": 8, "count": count, "dtype": dtype, "crs": "EPSG:32633", "transform": TEN_METRES}
+    if count == 2:
+        profile["alpha"] = "YES"
+    path = tmp_path / "dem_B02.tif"
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=request.param == "internal"),
+        rasterio.open(path, "w", driver="GTiff", **profile) as file,
+    ):
+        file.write(values, 1)
+        if count == 2:
+            file.write(SOUTH.astype(dtype), 2)
+        elif "NaN" not in request.param:
+            file.write_mask(SOUTH)
+    return path
+
+
+def test_masks_and_alpha_bands_tell_where_there_is_no_data(half):
+    for source in (half, {"elevation": half}):
+        with open_raster(source) as raster:
+            assert len(raster.bands) == 1
+            found = raster.read(masked=True)[0]
+            np.testing.assert_array_equal(np.ma.getmaskarray(found), SOUTH == 0)
+            assert found.max() == 31
+            np.testing.assert_array_equal(np.isnan(raster.read(scaled=True)[0]), SOUTH == 0)
+            # rows 3 and 4, of which the latter has none
+            assert raster.read(Window(2, 3, 1, 2), masked=True).tolist() == [[[26], [None]]]
+
+
+@pytest.mark.parametrize("resampling", ["nearest", "bilinear"])
+def test_resampling_goes_by_masks_and_alpha_bands(half, write, resampling):
+    with open_raster(write("grid_B03.tif", numbers(8, 8))) as like:
+        values = read_onto(half, like, resampling=resampling, pad=1)
+    assert values.shape == (10, 10)
+    np.testing.assert_array_equal(np.isnan(values[1:9, 1:9]), SOUTH == 0)
+    assert np.isnan(values[0]).all()
+    assert np.nanmax(values) == 31
+
+
+def test_an_alpha_band_with_a_name_of_its_own_is_a_measurement(tmp_path):
+    # GDAL calls the fourth of four 8-bit bands alpha unless told otherwise
+    path = tmp_path / "scene.tif"
+    profile = {"height": 1, "width": 2, "count": 4, "dtype": "uint8", "crs": "EPSG:32633", "transform": TEN_METRES}
+    with rasterio.open(path, "w", driver="GTiff", **profile) as file:
+        file.write(np.full((4, 1, 2), 5, "uint8"))
+        file.descriptions = ("B02", "B03", "B04", "B08")
+        assert file.colorinterp[3].name == "alpha"
+    with open_raster(path) as raster:
+        assert raster.bands == ("B02", "B03", "B04", "B08")
+
+
+def test_names_are_for_files_that_carry_none(write):
+    # taken for the names of the bands in their order, B02 would hold 2
+    named = write("named.tif", np.array([[[2]], [[1]]], "uint16"), ("B03", "B02"))
+    other = write("other.tif", np.array([[[2]], [[1]]], "uint16"), ("red", "blue"))
+    with open_raster(named, names=("B02", "B03")) as raster:
+        assert raster.bands == ("B03", "B02")
+    with open_raster(other, names=("B02", "B03")) as raster:
         assert raster.bands == ("B02", "B03")
-    with expect(nan, "no-data value nan found, 0.0 expected"):
-        open_raster([zero, nan])
 
 
 def blocks_of(raster, values):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.enums import Resampling
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import RasterioIOError
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
@@ -60,7 +60,8 @@ def open_raster(
     bands : sequence of str, optional
         The bands wanted, in this order. By default all that are there.
     names : sequence of str, optional
-        Names for the bands of a single file, or of as many files with one band each.
+        Names for the bands of a single file, or of as many files with one band each. A file whose own descriptions
+        share a name with these keeps its own.
     dtype : str, optional
         The expected data type, such as `"uint16"` for Sentinel-2 digital numbers.
 
@@ -125,7 +126,10 @@ class Raster:
     transform, crs
         Georeferencing as rasterio has it.
     dtype : numpy.dtype
-    nodata : float or None
+    nodatavals : tuple of float or None
+        What each band's file declares; a mask or an alpha band may tell more (`read` with `masked`).
+    scales, offsets : (n_bands,) float64 array
+        Of the files: measured = stored * scale + offset.
     paths : tuple of Path
         The file of each band.
     """
@@ -139,7 +143,8 @@ class Raster:
         self.transform = first.transform
         self.crs = first.crs
         self.dtype = np.dtype(first.dtypes[0])
-        self.nodata = first.nodata
+        self.nodatavals = self._of_bands("nodatavals")
+        self.scales, self.offsets = np.array(self._of_bands("scales")), np.array(self._of_bands("offsets"))
         self.paths = tuple(Path(dataset.name) for dataset, _ in places.values())
 
     def __enter__(self) -> "Raster":
@@ -156,18 +161,24 @@ class Raster:
         return next(iter(self._places.values()))[0].tags()
 
     def tags_by_path(self) -> dict[Path, dict[str, str]]:
-        """Metadata of each file, by its full path."""
-        return {Path(dataset.name).resolve(): dataset.tags() for dataset, _ in self._places.values()}
+        """Metadata of each file and of its bands, by its full path."""
+        found = {}
+        for dataset, index in self._places.values():
+            found.setdefault(Path(dataset.name).resolve(), dataset.tags()).update(dataset.tags(index))
+        return found
 
-    def read(self, window: Window | None = None, *, scaled: bool = False) -> np.ndarray:
+    def read(self, window: Window | None = None, *, masked: bool = False, scaled: bool = False) -> np.ndarray:
         """Read all bands. From then on GDAL keeps at most 64 MB of decoded blocks in this process.
 
         Parameters
         ----------
         window : rasterio.windows.Window, optional
             Must lie inside the raster; the whole by default.
+        masked : bool
+            A masked array: without what the file declares to be no data, by a value of each band, by a mask (GDAL's
+            RFC 15) or by an alpha band of 0, and without NaN.
         scaled : bool
-            Apply the file's scale and offset (digital number to reflectance): float32, NaN where there is no data.
+            Apply the file's scale and offset: float32, NaN where `masked` would mask.
 
         Returns
         -------
@@ -185,14 +196,29 @@ class Raster:
                 f"{self.paths[0]}: window {_rows_cols(window)} found, but the raster has rows 0..{rows} and columns "
                 f"0..{cols}. Intersect the window with the raster first."
             )
-        out = np.empty((len(self.bands), int(window.height), int(window.width)), self.dtype)
+        shape = len(self.bands), int(window.height), int(window.width)
+        out, mask = np.empty(shape, self.dtype), np.zeros(shape if masked or scaled else (), bool)
         for dataset, target, indexes in self._by_file():
             with _readable(dataset.name), rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE_BYTES):
                 if target == slice(None):
                     dataset.read(indexes, window=window, out=out)
                 else:
                     out[target] = dataset.read(indexes, window=window)
-        return self._scale(out) if scaled else out
+                if masked or scaled:
+                    mask[target] = _no_data(dataset, indexes, window)
+        if out.dtype.kind == "f" and (masked or scaled):
+            mask |= np.isnan(out)
+        if scaled:
+            out = out * self.scales[:, None, None] + self.offsets[:, None, None]
+            out[mask] = np.nan
+            return out.astype(np.float32)
+        return np.ma.array(out, mask=mask if mask.any() else np.ma.nomask) if masked else out
+
+    def sample(self, n_windows: int = 16) -> Iterator[np.ndarray]:
+        """Some windows, spread over the raster, as `read` with `masked` gives them."""
+        windows = self.windows(2**16)
+        for i in np.unique(np.linspace(0, len(windows) - 1, n_windows).astype(int)):
+            yield self.read(windows[i], masked=True)
 
     def blocks(self, max_pixels: int = 2**21) -> Iterator[tuple[Window, np.ndarray]]:
         """Read block by block, in the file's own blocks as far as they fit into `max_pixels`.
@@ -226,16 +252,11 @@ class Raster:
             indexes = [index for other, index in self._places.values() if id(other) == key]
             yield dataset, slice(None) if len(rows) == len(self.bands) else rows, indexes
 
-    def _scale(self, values: np.ndarray) -> np.ndarray:
-        scale = [dataset.scales[index - 1] for dataset, index in self._places.values()]
-        offset = [dataset.offsets[index - 1] for dataset, index in self._places.values()]
-        scaled = values * np.reshape(scale, (-1, 1, 1)) + np.reshape(offset, (-1, 1, 1))
-        if self.nodata is not None:
-            scaled[values == self.nodata] = np.nan
-        return scaled.astype(np.float32)
+    def _of_bands(self, attribute: str) -> tuple:
+        return tuple(getattr(dataset, attribute)[index - 1] for dataset, index in self._places.values())
 
 
-def read_onto(path: str | Path, like: Raster, *, resampling: str = "nearest", pad: int | None = None) -> np.ndarray:
+def read_onto(path: str | Path, like: Raster, *, resampling: str = "nearest", pad: int = 0) -> np.ndarray:
     """Read the first band of another file on the grid of `like`, resampled and reprojected as needed.
 
     Parameters
@@ -245,24 +266,23 @@ def read_onto(path: str | Path, like: Raster, *, resampling: str = "nearest", pa
     like : Raster
     resampling : str
         A name of rasterio's `Resampling`; keep `nearest` for labels.
-    pad : int, optional
-        Read measurements, not labels: float32, by the file's scale and offset, NaN where there are none, and this many
-        pixels more on every side.
+    pad : int
+        Read this many cells more on each side.
 
     Returns
     -------
-    (rows, cols) array of the file's data type, or (rows + 2 pad, cols + 2 pad) float32 array
+    (rows + 2 pad, cols + 2 pad) array
+        Float, by the file's scale and offset; NaN where it has no data or doesn't reach.
     """
     with ExitStack() as stack:
         dataset = _open(path, stack)
-        rows, cols = (n + 2 * (pad or 0) for n in like.shape)
-        transform = like.transform @ Affine.translation(-(pad or 0), -(pad or 0))
-        grid = {"crs": like.crs, "transform": transform, "height": rows, "width": cols}
-        if pad is not None:
-            grid |= {"dtype": "float32", "nodata": np.nan}
+        rows, cols = (n + 2 * pad for n in like.shape)
+        grid = {"crs": like.crs, "transform": like.transform @ Affine.translation(-pad, -pad)}
+        grid |= {"height": rows, "width": cols, "nodata": np.nan}
+        grid["dtype"] = "float32" if np.can_cast(dataset.dtypes[0], "float32") else "float64"
+        grid["SRC_ALPHA_MAX"] = 1  # GDAL warps by the no-data value, mask or alpha band, which we take as a mask too
         with _readable(path), WarpedVRT(dataset, resampling=Resampling[resampling], **grid) as warped:
-            values = warped.read(1)
-        return values if pad is None else values * dataset.scales[0] + dataset.offsets[0]
+            return warped.read(1) * dataset.scales[0] + dataset.offsets[0]
 
 
 def write_blocks(
@@ -343,17 +363,37 @@ def _open(path: str | Path, stack: ExitStack) -> rasterio.DatasetReader:
         ) from error
 
 
+def _image_indexes(dataset: rasterio.DatasetReader) -> list[int]:
+    """The bands that hold measurements: all but an alpha band, unless somebody gave it a name of its own."""
+    return [
+        index
+        for index, colour, name in zip(dataset.indexes, dataset.colorinterp, dataset.descriptions, strict=True)
+        if colour != ColorInterp.alpha or (name or "alpha").lower() != "alpha"
+    ]
+
+
+def _no_data(dataset: rasterio.DatasetReader, indexes: list[int], window: Window) -> np.ndarray:
+    """(n_bands, rows, cols) bool: what the file declares to be no data, band by band."""
+    missing = dataset.read_masks(indexes, window=window) == 0
+    alpha = set(dataset.indexes) - set(_image_indexes(dataset))
+    if alpha:  # GDAL itself looks at alpha bands of 8 and 16 bits alone
+        missing |= (dataset.read(sorted(alpha), window=window) == 0).any(axis=0)
+    return missing
+
+
 def _bands_of(dataset: rasterio.DatasetReader, names: Sequence[str] | None) -> dict:
-    if names is not None:
-        if len(names) != dataset.count:
+    indexes = _image_indexes(dataset)
+    described = [dataset.descriptions[index - 1] for index in indexes]
+    if names is not None and not (all(described) and {*map(band_name, described)} & {*map(band_name, names)}):
+        if len(names) != len(indexes):
             raise RasterError(
-                f"{dataset.name}: {dataset.count} bands found, {len(names)} names given ({', '.join(names)}). "
+                f"{dataset.name}: {len(indexes)} bands found, {len(names)} names given ({', '.join(names)}). "
                 "Give one name a band."
             )
         found = list(names)
-    elif all(dataset.descriptions):
-        found = list(dataset.descriptions)
-    elif dataset.count == 1:
+    elif all(described):
+        found = described
+    elif len(indexes) == 1:
         matches = _BAND_IN_NAME.findall(Path(dataset.name).stem)
         if not matches:
             raise RasterError(
@@ -364,10 +404,10 @@ def _bands_of(dataset: rasterio.DatasetReader, names: Sequence[str] | None) -> d
         found = [matches[-1]]
     else:
         raise RasterError(
-            f"{dataset.name}: {dataset.count} bands without names found, band descriptions such as B03 expected. "
+            f"{dataset.name}: {len(indexes)} bands without names found, band descriptions such as B03 expected. "
             "Pass names=(...), or --names, one a band."
         )
-    places = {band_name(name): (dataset, index) for index, name in enumerate(found, start=1)}
+    places = {band_name(name): (dataset, index) for name, index in zip(found, indexes, strict=True)}
     if len(places) < len(found):
         raise RasterError(
             f"{dataset.name}: bands {', '.join(found)} found, different names expected. Pass names=(...), or --names, "
@@ -378,8 +418,9 @@ def _bands_of(dataset: rasterio.DatasetReader, names: Sequence[str] | None) -> d
 
 def _place_of(name: str, dataset: rasterio.DatasetReader) -> tuple:
     """Where a mapping's file holds the band: its only band, whatever that is called, or the one described so."""
-    if dataset.count == 1:
-        return dataset, 1
+    indexes = _image_indexes(dataset)
+    if len(indexes) == 1:
+        return dataset, indexes[0]
     described = [band_name(description or "") for description in dataset.descriptions]
     if described.count(name) != 1:
         raise RasterError(
@@ -429,11 +470,6 @@ def _check_alike(places: dict, dtype: str | None) -> None:
                 "of one data type."
             )
         _check_grid(dataset, reference)
-        if str(dataset.nodata) != str(reference.nodata):  # as text, since NaN is unequal to itself
-            raise RasterError(
-                f"{dataset.name}: no-data value {dataset.nodata} found, {reference.nodata} expected as in "
-                f"{reference.name}. Give the files one no-data value."
-            )
 
 
 def _rows_cols(window: Window) -> str:

@@ -408,6 +408,44 @@ def test_no_data_of_the_file_is_no_water(folder, run):
     assert printed.startswith("water.gpkg: 9 water bodies")
 
 
+@pytest.mark.parametrize(
+    ("tags", "scaling"),
+    [({"PROCESSING_BASELINE": "05.09"}, None), ({"BOA_ADD_OFFSET": "-1000"}, None), ({}, (1e-4, -0.1))],
+)
+def test_the_radiometric_offset_does_not_change_the_water(folder, run, tags, scaling):
+    write("plain.tif", *scene(), descriptions=("B03", "B08"))
+    expected = run("water", "plain.tif", "-o", "water.gpkg")
+    write("later.tif", *(band + np.uint16(1000) for band in scene()), descriptions=("B03", "B08"))
+    with rasterio.open("later.tif", "r+") as file:
+        file.update_tags(**tags)
+        if scaling:
+            file.scales, file.offsets = zip(scaling, scaling, strict=True)
+    assert run("water", "later.tif", "-o", "water.gpkg") == expected
+
+
+def test_an_offset_that_the_pixels_contradict_is_not_taken_off(folder, capsys):
+    write("S2_20230701.tif", *scene(), descriptions=("B03", "B08"))  # of a provider that has done it
+    assert main(["capacity", "water", "S2_20230701.tif", "-o", "water.gpkg"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("water.gpkg: 18 water bodies")
+    assert "S2_20230701.tif: a radiometric offset of 1,000 found (the date 2023-07-01), but" in printed.err
+
+
+def test_a_mask_says_where_the_terrain_ends(folder, run):
+    known = np.ones(DEM.shape, bool)
+    known[:10] = False  # the upper ends of the three uppermost catchments
+    write("nodata.tif", np.where(known, DEM, -9999).astype("float32"), nodata=-9999)
+    write("mask.tif", np.where(known, DEM, 0).astype("float32"))
+    with rasterio.open("mask.tif", "r+") as file:
+        file.write_mask(known)
+    tables = []
+    for name in ("nodata", "mask"):
+        run("factors", "--dem", f"{name}.tif", "--water", "ponds.gpkg", "-o", "factors.csv")
+        tables.append(pd.read_csv("factors.csv", index_col="label"))
+    pd.testing.assert_frame_equal(*tables)
+    assert tables[0]["edge_contaminated"].any()
+
+
 def test_water_by_training_polygons(folder, run, fails):
     write("scene.tif", *scene(WATER > 0), descriptions=("B03", "B08"))
     ponds = outlines().iloc[:9]

@@ -530,13 +530,13 @@ BAD = {
     "no offset": (
         lambda r: write(r / "sentinel2_l2a" / "S2_20180702.tif", scene(), tags={"BOA_ADD_OFFSET": "unknown"}),
         {},
-        LevelError,
+        RasterError,
         r"S2_20180702\.tif: BOA_ADD_OFFSET='unknown' found in the metadata, a number such as -1000 expected",
     ),
     "offset of the wrong sign": (
         lambda r: write(r / "sentinel2_l2a" / "S2_20180702.tif", scene(), tags={"BOA_ADD_OFFSET": "1000"}),
         {},
-        LevelError,
+        RasterError,
         r"S2_20180702\.tif: BOA_ADD_OFFSET='1000' found in the metadata, 0 or a whole number below it such as -1000",
     ),
     "unreadable": (broken, {}, RasterError, r"S2_20180702\.tif: no raster found"),

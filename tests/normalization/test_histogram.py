@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from millpond.normalization import BandHistogram, NormalizationError
-from millpond.raster import RasterError
+from millpond.normalization.histogram import offset_of_scene
+from millpond.raster import RasterError, open_raster
 
 BANDS = ("B02", "B03")
 
@@ -237,6 +238,39 @@ def test_what_the_file_calls_no_data_is_left_out_too(tmp_path):
     assert histogram.n_pixels.tolist() == [2, 4]
 
 
+def test_histograms_of_unlike_no_data_are_not_mixed():
+    zero, none = (BandHistogram.from_array(np.ones((2, 1, 1), np.uint16), BANDS, nodata) for nodata in (0, None))
+    assert none.nodata is None
+    with pytest.raises(
+        NormalizationError, match=r"without 0 and without None as no data found, one such value expected"
+    ):
+        zero + none
+
+
+def test_a_scene_whose_offset_its_pixels_contradict_is_warned_of_once(tmp_path):
+    dark = np.full((2, 5, 5), 300, np.uint16)
+    paths = [write_scene(tmp_path / f"S2_2022060{day}.tif", dark) for day in (1, 2, 3)]
+    with pytest.warns(UserWarning, match=r"S2_20220601\.tif: a radiometric .* Likewise 2 more of 3 scenes") as warned:
+        histogram = BandHistogram.from_rasters(paths, BANDS)
+    assert (histogram.offset, len(warned)) == (0, 1)
+
+
+def test_a_normalization_meets_only_scenes_whose_offset_is_known_like_its_own(tmp_path):
+    known = write_scene(tmp_path / "known.tif", np.full((2, 1, 1), 2000, np.uint16))
+    with rasterio.open(known, "r+") as file:
+        file.update_tags(PROCESSING_BASELINE="05.10")
+    with open_raster(known) as known, open_raster(write_scene(tmp_path / "unknown.tif", SCENES[0])) as unknown:
+        assert offset_of_scene(known, 0) == 1000
+        assert offset_of_scene(known, 0, 0) == 0
+        assert offset_of_scene(unknown, None) is None
+        with pytest.raises(NormalizationError, match=r"unknown\.tif: radiometric offset unknown, .* --offset 1000"):
+            offset_of_scene(unknown, 0)
+        with pytest.raises(NormalizationError, match=r"known\.tif: radiometric offset 1,000 found, but .* unknown off"):
+            offset_of_scene(known, None)
+        with pytest.raises(NormalizationError, match=r"radiometric offset -1000 found, .* leave out the sign"):
+            offset_of_scene(known, 0, -1000)
+
+
 def test_bands_without_names_are_named_by_the_caller(tmp_path):
     path = write_scene(tmp_path / "scene.tif", SCENES[0], (None, None))
     histogram = BandHistogram.from_rasters(path, BANDS[1:], names=BANDS)
@@ -266,12 +300,17 @@ def test_saturated_pixels_stay_saturated():
 
 def test_masked_arrays_keep_their_mask():
     dn = np.ma.masked_greater(np.array([[[1, 300]], [[2, 4]]], np.uint16), 100)
-    assert BandHistogram.from_array(dn, BANDS).max.tolist() == [1, 4]
-    with pytest.raises(NormalizationError, match="a masked array found, but no no-data value to fill it with"):
-        BandHistogram.from_array(dn, BANDS, nodata=None)
+    for nodata in (0, None):
+        histogram = BandHistogram.from_array(dn, BANDS, nodata)
+        assert histogram.max.tolist() == [1, 4]
+        assert histogram.n_pixels.tolist() == [1, 2]
+    by_group = BandHistogram.grouped_from_array(dn, np.array([[3, 3]]), BANDS)
+    assert by_group[3].n_pixels.tolist() == [1, 2]
+    negative = np.ma.masked_less(np.array([[[1, -9999]], [[2, 4]]], np.int16), 0)
+    assert BandHistogram.from_array(negative, BANDS).n_pixels.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("offset", [-1000, 70_000, "1000", 0.5])
 def test_an_impossible_offset_is_refused(offset):
-    with pytest.raises(NormalizationError, match=r"offset .* found, None or digital numbers in 0\.\.65535 expected"):
+    with pytest.raises(NormalizationError, match=r"offset .* found, .* -1000: leave out the sign"):
         BandHistogram.from_array(np.ones((2, 1, 1), np.uint16), BANDS, offset=offset)

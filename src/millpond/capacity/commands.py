@@ -50,6 +50,9 @@ def water(
     sun_elevation: Annotated[float | None, typer.Option(help="Degrees above the horizon.")] = None,
 ) -> None:
     """Outline the water bodies of an IMAGE."""
+    import warnings
+
+    from millpond import sentinel2
     from millpond.capacity.errors import CapacityError
     from millpond.capacity.factors import SMALLEST_WATER_KM2
     from millpond.capacity.tables import VECTORS, check_crs, encoded, writing
@@ -69,8 +72,12 @@ def water(
         ) as raster,
     ):
         check_crs(raster)
-        nodata = 0 if raster.nodata is None else raster.nodata
-        values = raster.read(scaled=True) if scaling is None else reflectance(raster.read(), scaling, nodata=nodata)
+        if scaling is None:
+            values, offset = sentinel2.reflectance(raster, raster.read(masked=True))
+            if offset.doubt:
+                warnings.warn(offset.doubt, stacklevel=1)
+        else:
+            values = reflectance(raster.read(masked=True), scaling)
         if method == "otsu":
             found, _, used = water_by_index(*values, threshold=threshold)
             how = f"index above {used:.3f}"

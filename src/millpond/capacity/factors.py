@@ -65,7 +65,7 @@ def reservoir_factors(
         if isinstance(water, str | Path):
             with open_raster({"water": water}) as raster:
                 check_same_grid(dem, raster)
-                labels, areas_km2 = known_labels(raster.read()[0], raster.nodata), None
+                labels, areas_km2 = known_labels(raster.read(masked=True)[0]), None
         elif isinstance(water, gpd.GeoDataFrame):
             labels, areas_km2 = rasterized(water, dem)
         else:
@@ -225,9 +225,9 @@ def _bank_slope_deg(net, numbers, bodies) -> list[float]:
     return slopes
 
 
-def known_labels(labels: np.ndarray, nodata: float | None) -> np.ndarray:
-    """Labels of a raster, 0 where there are no data."""
-    return np.where(np.isnan(labels) | (labels == nodata), 0, labels)
+def known_labels(labels: np.ndarray) -> np.ndarray:
+    """Labels of a raster, 0 where there are no data: masked or NaN."""
+    return np.nan_to_num(np.ma.filled(labels, 0))
 
 
 def rasterized(water: gpd.GeoDataFrame, dem: Raster) -> tuple[np.ndarray, dict[int, float]]:

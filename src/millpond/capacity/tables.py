@@ -390,8 +390,8 @@ def _read_labels(path: Path, dem: Raster, reproject: bool) -> np.ndarray:
                 check_same_grid(dem, raster)
             except RasterError as error:
                 raise CapacityError(f"{error} Here: --reproject.") from error
-            values = raster.read()[0]
-        values = known_labels(values, raster.nodata)
+            values = raster.read(masked=True)[0]
+        values = known_labels(values)
         if (values % 1 != 0).any():
             raise CapacityError(f"{path}: fractions found, whole numbers expected: labels or a mask. Round them.")
         return values

@@ -57,6 +57,7 @@ def reflectance(dn: np.ndarray, scaling: str, *, nodata: float = 0) -> np.ndarra
     Parameters
     ----------
     dn : array
+        May be masked.
     scaling : str
         A name of `SCALINGS`. A Sentinel-2 product has the offset since processing baseline 04.00.
     nodata : float
@@ -69,7 +70,8 @@ def reflectance(dn: np.ndarray, scaling: str, *, nodata: float = 0) -> np.ndarra
     if scaling not in SCALINGS:
         raise CapacityError(f"scaling {scaling!r} found, one of {', '.join(SCALINGS)} expected.")
     scale, offset = SCALINGS[scaling]
-    return np.where(dn == nodata, np.nan, dn * scale + offset).astype(np.float32)
+    known = np.ma.masked_equal(dn, nodata)
+    return np.ma.filled((known * scale + offset).astype(np.float32), np.nan)
 
 
 def normalized_difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:

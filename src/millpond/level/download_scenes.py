@@ -28,8 +28,8 @@ from millpond.files import make_folder, replacing
 from millpond.level.errors import LevelError
 from millpond.level.grid import MARGIN_M
 from millpond.level.web import TIMEOUT_S, first_line, get_json, period_of, require
-from millpond.offset import offset_of_baseline
 from millpond.raster import check_written, open_raster
+from millpond.sentinel2 import radiometric_offset
 
 PLANETARY_COMPUTER = "https://planetarycomputer.microsoft.com/api/stac/v1"
 
@@ -133,9 +133,9 @@ def download_scenes(
     Notes
     -----
     Tiles of one day are put together: first those of our UTM zone, and of these the newest processing. The radiometric
-    offset (`millpond.offset`) is subtracted if the baseline has it and the publisher hasn't done it; what would be less
-    than 1 then is 1. Each file's tags name its items, its time (UTC), and what was subtracted, and state that no offset
-    is left (`BOA_ADD_OFFSET` 0).
+    offset (`millpond.sentinel2`) is subtracted if the baseline has it and the publisher hasn't done it; what would be
+    less than 1 then is 1. Each file's tags name its items, its time (UTC), and what was subtracted, and state that no
+    offset is left (`BOA_ADD_OFFSET` 0).
 
     Raises
     ------
@@ -423,7 +423,7 @@ def _shift_dn(item, key: str, dn: np.ndarray) -> int:
     if applied:
         return 0
     if "s2:processing_baseline" in item.properties:
-        shift = offset_of_baseline(_baseline(item))
+        shift = radiometric_offset(baseline=_baseline(item))
     else:
         fields = item.assets[key].extra_fields
         band = next(iter(fields.get("raster:bands", ())), {}) | {

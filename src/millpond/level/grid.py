@@ -5,7 +5,6 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
-import rasterio
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj.exceptions import ProjError
 from rasterio.features import geometry_mask
@@ -100,11 +99,7 @@ def _window(raster: Raster, area: str | Path | None) -> tuple[Window, np.ndarray
 def _often_wet(area: str | Path, raster: Raster) -> np.ndarray:
     """(rows, cols) bool: where a raster of water occurrence has any."""
     occurrence = read_onto(area, raster)
-    with rasterio.open(area) as file:
-        nodata = file.nodata
     inside = (occurrence > 0) & (occurrence <= LARGEST_OCCURRENCE)
-    if nodata is not None:
-        inside &= occurrence != nodata
     if not inside.any():
         raise LevelError(
             f"{area}: no water in the images' area found, occurrence above 0 and up to {LARGEST_OCCURRENCE} % "

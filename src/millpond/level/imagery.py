@@ -1,17 +1,17 @@
 """One image of a reservoir: its bands as reflectance or backscatter, and where its mask leaves water untold."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import rasterio
 from rasterio.windows import Window
 
 from millpond.level.errors import LevelError
-from millpond.offset import stated_offset
 from millpond.raster import Raster
+from millpond.sentinel2 import reflectance
 
 SMALLEST_CLOUD_PROBABILITY = 40
 """Percent in the band CLDPRB from which a pixel counts as cloudy."""
@@ -36,9 +36,6 @@ LARGEST_EMPTY = 0.01
 
 A pixel is, if a band that is read has the file's no-data value or no finite number there; or if it is 0 in all bands of
 digital numbers, whether that is the file's no-data value or not."""
-
-REFLECTANCE_PER_DN = 1e-4
-"""Of Sentinel-2."""
 
 _HIGHEST_MEDIAN = 2.0  # no scene is brighter than snow
 
@@ -98,8 +95,9 @@ def read_image(
             f"{raster.paths[0]}: bands {', '.join(raster.bands)} found, {', '.join(missing)} expected too. Read "
             "others (bands, --bands), or describe the bands of the file."
         )
-    values = dict(zip(raster.bands, raster.read(window), strict=True))
-    stored = np.stack([values[band] for band in bands])
+    read = raster.read(window, masked=True)
+    values = dict(zip(raster.bands, read.data, strict=True))
+    stored = read[[raster.bands.index(band) for band in bands]]
     about = date, raster.paths[0], level_m
     if is_radar(bands):
         return Image(*about, *_backscatter(raster, bands, stored))
@@ -115,12 +113,12 @@ def read_image(
     empty_qa60 = mask == QA60 and not values[QA60].any()
     digital = stored.dtype.kind in "iu"
     if digital:  # a single band may well be 0, over dark water, where somebody has taken the offset off
-        image, empty = _without_nodata(stored, None if raster.nodata == 0 else raster.nodata)
+        stored = np.ma.array(stored.data, mask=np.ma.getmaskarray(stored) & (stored.data != 0))
+    image, empty = _without_nodata(stored)
+    if digital:
         empty |= np.all([values[name] == 0 for name in values if name not in MASKS], axis=0)
-    else:
-        image, empty = _without_nodata(stored, raster.nodata)
     image[:, empty] = np.nan
-    image, told = _reflectance(raster, bands, image, digital)
+    image, told = _reflectance(raster, bands, image)
     if empty.mean() <= LARGEST_EMPTY:
         image[:, empty] = 0
     return Image(*about, image, cloudy | empty, told, empty_qa60)
@@ -131,18 +129,17 @@ def is_radar(bands: Sequence[str]) -> bool:
     return set(bands) <= {"VV", "VH", "HH", "HV"}
 
 
-def _without_nodata(stored: np.ndarray, nodata: float | None) -> tuple[np.ndarray, np.ndarray]:
-    """Values with NaN for a no-data value, and which pixels lack one of a band."""
-    image = stored.astype(np.float32)
-    if nodata is not None:
-        image[stored == nodata] = np.nan
+def _without_nodata(stored: np.ma.MaskedArray) -> tuple[np.ndarray, np.ndarray]:
+    """Values with NaN where masked, and which pixels lack one of a band."""
+    image = stored.astype(np.float32).filled(np.nan)
     return image, ~np.isfinite(image).all(axis=0)
 
 
 def _backscatter(raster: Raster, bands: Sequence[str], stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Backscatter in dB, with the bands' medians where few pixels have none, and which those are."""
-    image, empty = _without_nodata(stored, raster.nodata)
-    scale, offset = _scaling(raster, bands)
+    image, empty = _without_nodata(stored)
+    places = [raster.bands.index(band) for band in bands]
+    scale, offset = (of[places].astype(np.float32)[:, None, None] for of in (raster.scales, raster.offsets))
     image = image * scale + offset
     if empty.mean() > LARGEST_EMPTY:
         return image, empty
@@ -156,26 +153,15 @@ def _backscatter(raster: Raster, bands: Sequence[str], stored: np.ndarray) -> tu
     return image, empty
 
 
-def _scaling(raster: Raster, bands: Sequence[str]) -> np.ndarray:
-    """(2, n_bands, 1, 1) float32: scale and offset that the file states."""
-    with rasterio.open(raster.paths[0]) as file:
-        stated = dict(zip(raster.bands, zip(file.scales, file.offsets, strict=True), strict=True))
-    return np.array([stated[band] for band in bands], np.float32).T[:, :, None, None]
-
-
-def _reflectance(raster: Raster, bands: Sequence[str], stored: np.ndarray, digital: bool) -> tuple[np.ndarray, bool]:
-    """Reflectance of what a file stores, and whether the file tells how to get it."""
-    scale, offset = _scaling(raster, bands)
-    if digital and (offset == 0).all():
-        offset_dn = stated_offset(raster.tags(), raster.paths[0], LevelError)
-        is_stated = not (scale == 1).all()
-        scale = scale if is_stated else np.float32(REFLECTANCE_PER_DN)
-        return (stored - np.float32(offset_dn or 0)) * scale, is_stated or offset_dn is not None
-    reflectance = stored * scale + offset
-    known = reflectance[np.isfinite(reflectance)]
-    if known.size and np.median(known) > _HIGHEST_MEDIAN:
+def _reflectance(raster: Raster, bands: Sequence[str], stored: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Reflectance of what a file stores, and whether the file tells how to get it; what pixels contradict is told."""
+    values, offset = reflectance(raster, stored, bands, dates=False)  # a series tells better: screening.warn_of_offset
+    if offset.doubt:
+        warnings.warn(offset.doubt, stacklevel=4)
+    known = values[np.isfinite(values)]
+    if (raster.dtype.kind == "f" or raster.offsets.any()) and known.size and np.median(known) > _HIGHEST_MEDIAN:
         raise LevelError(
             f"{raster.paths[0]}: {raster.dtype} with a median of {np.median(known):g} found, reflectance from 0 to 1 "
             "expected. Store digital numbers as integers, or divide them by 10,000."
         )
-    return reflectance, True
+    return values, offset.dn is not None

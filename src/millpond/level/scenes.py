@@ -183,8 +183,9 @@ def read_scenes(
     Warns
     -----
     UserWarning
-        If digital numbers rise on the day of ESA's offset as by it (`millpond.offset`), and files don't state theirs;
-        if the mask is QA60, and 0 in all images of the years in which it wasn't filled (`millpond.level.screening`).
+        If digital numbers rise on the day of ESA's offset as by it (`millpond.sentinel2`), and files don't state
+        theirs; if pixels contradict what they state; if the mask is QA60, and 0 in all images of the years in which it
+        wasn't filled (`millpond.level.screening`).
 
     Raises
     ------

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from millpond.level.grid import with_margin
-from millpond.level.imagery import REFLECTANCE_PER_DN, Image
-from millpond.offset import FIRST_DATE_WITH_OFFSET, OFFSET_DN
+from millpond.level.imagery import Image
+from millpond.sentinel2 import FIRST_DATE_WITH_OFFSET, OFFSET_DN, REFLECTANCE_PER_DN
 
 SPOILED_FROM = 0.1
 """Largest share of a scene's water that may lie elsewhere than where all scenes most often have it; chosen on Itoiz."""

@@ -3,7 +3,6 @@
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.exploration import PatchStatistics, patch_statistics
 from millpond.normalization.histogram import BandHistogram
-from millpond.normalization.offset import radiometric_offset
 from millpond.normalization.transforms import (
     DIFFERENCES,
     NORMALIZATIONS,
@@ -17,6 +16,7 @@ from millpond.normalization.transforms import (
     Standardization,
     fit_normalization,
 )
+from millpond.sentinel2 import radiometric_offset
 
 __all__ = [
     "DIFFERENCES",

@@ -19,9 +19,12 @@ Scenes = Annotated[
 ]
 Bands = Annotated[str, typer.Option(help="Names of the bands, separated by commas.")]
 Nodata = Annotated[
-    int,
-    typer.Option(min=0, max=65535, help="Digital number that stands for no data, beside what the file itself says."),
+    str,
+    typer.Option(
+        help="Digital number that stands for no data, beside what a file itself declares; none, if there is no such."
+    ),
 ]
+NodataAsFitted = Annotated[str | None, typer.Option(help="As in `fit`; default: as fitted.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -38,7 +41,7 @@ def fit(
     method: Annotated[str, typer.Option(help="One of the eight, see `millpond normalize methods`.")] = "p1-p99",
     bands: Bands = "B02,B03,B04,B08",
     names: Names = None,
-    nodata: Nodata = 0,
+    nodata: Nodata = "0",
     offset: Offset = None,
     harmonize: Annotated[bool, typer.Option(help="Bring scenes of unlike offsets to offset 0 first.")] = False,
 ) -> None:
@@ -53,7 +56,7 @@ def fit(
     chosen = method_named(method)  # this and the next line refuse before an archive is counted
     files = _files(scenes)
     check_target(out, NormalizationError, files)
-    histogram = _histogram(files, listed(bands), names, nodata, offset, harmonize)
+    histogram = _histogram(files, listed(bands), names, _number(nodata), offset, harmonize)
     fit_normalization(chosen, histogram).save(out, inputs=files)
     told = f"{out}: {method}, bands {bands}, {max(histogram.n_pixels):,} pixels, radiometric offset "
     typer.echo(told + histogram.offset_in_words + ("; state it with --offset" if histogram.offset is None else ""))
@@ -74,27 +77,25 @@ def apply(
     scene: Annotated[list[Path], typer.Argument(help="One scene: one file, or one file a band.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="GeoTIFF to write: float32, NaN where there is no data.")],
     names: Names = None,
-    nodata: Nodata = 0,
+    nodata: NodataAsFitted = None,
     offset: Offset = None,
 ) -> None:
     """Apply a saved NORMALIZATION to a SCENE of any size."""
     from tqdm import tqdm
 
-    from millpond.normalization.histogram import read_digital_numbers
-    from millpond.normalization.offset import offset_of_scene
+    from millpond.normalization.histogram import offset_of_scene, read_digital_numbers
     from millpond.normalization.transforms import Normalization
     from millpond.raster import open_raster, write_blocks
 
     fitted = Normalization.load(normalization)
+    missing = fitted.nodata if nodata is None else _number(nodata)
     with open_raster(scene if len(scene) > 1 else scene[0], fitted.bands, names=listed(names)) as raster:
         offset = offset_of_scene(raster, fitted.offset, offset)
 
         def blocks():
             for window in tqdm(raster.windows(), unit="block", disable=None):
-                dn = read_digital_numbers(raster, window, nodata)
-                values = fitted.transform(dn, offset=offset)
-                values[dn == nodata] = float("nan")
-                yield window, values
+                dn = read_digital_numbers(raster, window, missing)
+                yield window, fitted.transform(dn, offset=offset).data
 
         write_blocks(out, blocks(), like=raster, bands=fitted.bands, inputs=[normalization, *scene])
     known = "unknown" if offset is None else f"{offset:,}"
@@ -106,7 +107,7 @@ def drift(
     normalization: Annotated[Path, typer.Argument(help="JSON file written by `fit`.")],
     scenes: Scenes,
     names: Names = None,
-    nodata: Nodata = 0,
+    nodata: NodataAsFitted = None,
     offset: Offset = None,
     harmonize: Annotated[bool, typer.Option(help="Bring scenes to offset 0 first.")] = False,
 ) -> None:
@@ -119,7 +120,8 @@ def drift(
     from millpond.normalization.transforms import Normalization
 
     fitted = Normalization.load(normalization)
-    table = fitted.drift(_histogram(_files(scenes), fitted.bands, names, nodata, offset, harmonize))
+    missing = fitted.nodata if nodata is None else _number(nodata)
+    table = fitted.drift(_histogram(_files(scenes), fitted.bands, names, missing, offset, harmonize))
     typer.echo(table.to_string(float_format=lambda value: f"{value:.3f}"))
 
 
@@ -132,7 +134,7 @@ def stats(
     ] = "landcover,region,month,landcover:region",
     bands: Bands = "B02,B03,B04,B08",
     names: Names = None,
-    nodata: Nodata = 0,
+    nodata: Nodata = "0",
     offset: Offset = None,
     harmonize: Annotated[bool, typer.Option(help="Bring patches of unlike offsets to offset 0 first.")] = False,
     region_size: Annotated[str, typer.Option(help="Height and width of a region in degrees.")] = "5,10",
@@ -165,7 +167,7 @@ def stats(
         folder,
         listed(by),
         listed(bands),
-        nodata,
+        _number(nodata),
         region_size_deg=(height, width),
         one_date_per_place=one_date,
         max_masked=max_masked,
@@ -185,6 +187,15 @@ def stats(
     typer.echo(
         f"{out}: {counted(statistics.n_patches, 'patch', 'patches')} of {counted(len(statistics.places), 'place')}"
     )
+
+
+def _number(nodata: str) -> int | None:
+    if nodata.lower() == "none":
+        return None
+    try:
+        return int(nodata)
+    except ValueError:
+        raise typer.BadParameter(f"--nodata {nodata} found, a whole number or none expected.") from None
 
 
 def _files(scenes: list[Path]) -> list[Path]:

@@ -465,7 +465,7 @@ def _count_patch(patch: Patch, bands, names, nodata, harmonize) -> tuple[dict[st
             check_same_grid(raster, other)
         for window in raster.windows(_MAX_PIXELS):
             dn = read_digital_numbers(raster, window, nodata)
-            keep = np.ones(dn.shape, bool) if nodata is None else dn != nodata
+            keep, dn = ~np.ma.getmaskarray(dn), dn.data
             if "mask" in beside:
                 masked = beside["mask"].read(window)[0] != 0
                 n_masked += int(masked.sum())
@@ -476,8 +476,7 @@ def _count_patch(patch: Patch, bands, names, nodata, harmonize) -> tuple[dict[st
                 np.maximum(key, 0, out=key)
             key += np.arange(len(bands), dtype=np.int32)[:, None, None] * N_DN
             if "labels" in beside:
-                labels = beside["labels"].read(window)[0]
-                labels[labels == beside["labels"].nodata] = 0
+                labels = beside["labels"].read(window, masked=True)[0].filled(0)
                 key += _codes(labels, patch.land_cover) * np.int32(len(bands) * N_DN)
             parts.append(np.unique(key[keep], return_counts=True))
         rows, cols = raster.shape

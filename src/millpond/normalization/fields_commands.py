@@ -132,8 +132,7 @@ def predict(
     from millpond.files import check_target
     from millpond.normalization.delineation import FieldSegmenter
     from millpond.normalization.errors import NormalizationError
-    from millpond.normalization.histogram import DEFAULT_BANDS
-    from millpond.normalization.offset import offset_of_scene
+    from millpond.normalization.histogram import DEFAULT_BANDS, offset_of_scene
     from millpond.normalization.polygons import parcel_polygons, parcels_of_scene, write_polygons
     from millpond.normalization.tiles import predict_scene
     from millpond.raster import open_raster
@@ -299,14 +298,14 @@ def _save(segmenter, place: Path) -> None:
 def _warn_of_drift(raster, fitted, offset: int | None) -> None:
     """Count the scene, and warn in one line if it isn't like what the normalization was fitted on."""
     from millpond.normalization.histogram import BandHistogram, read_digital_numbers
-    from millpond.normalization.offset import shifted
     from millpond.normalization.transforms import DriftWarning
+    from millpond.sentinel2 import shifted
 
     shift = (fitted.offset or 0) - (offset or 0)
     total = None
     for window in raster.windows():
-        dn = shifted(read_digital_numbers(raster, window, 0), shift)
-        more = BandHistogram.from_array(dn, raster.bands, offset=fitted.offset)
+        dn = shifted(read_digital_numbers(raster, window, fitted.nodata), shift)
+        more = BandHistogram.from_array(dn, raster.bands, None, offset=fitted.offset)
         total = more if total is None else total + more
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DriftWarning)  # a line a band; one for all is given below

@@ -19,8 +19,8 @@ from rasterio.windows import Window
 from tqdm import tqdm
 
 from millpond.normalization.errors import NormalizationError
-from millpond.normalization.offset import offset_of_product
 from millpond.raster import Raster, RasterError, band_name, check_same_grid, open_raster
+from millpond.sentinel2 import find_offset
 
 N_DN = 65536
 """Number of values that a 16-bit digital number can take."""
@@ -41,12 +41,15 @@ class BandHistogram:
         Radiometric offset that the digital numbers include (0 or 1000 for Sentinel-2); None if unknown.
     sources : tuple of str
         Names of the files counted.
+    nodata : int or None
+        Digital number that wasn't counted.
     """
 
     counts: np.ndarray
     bands: tuple[str, ...]
     offset: int | None = None
     sources: tuple[str, ...] = field(default=())
+    nodata: int | None = 0
 
     def __post_init__(self):
         check_offset(self.offset)
@@ -71,15 +74,15 @@ class BandHistogram:
         Parameters
         ----------
         dn : (n_bands, rows, cols) array of uint16
-            Other integer types are taken if their values are in 0..65535. Masked values of a masked array become
-            `nodata`.
+            Other integer types are taken if their values are in 0..65535. Of a masked array masked values aren't
+            counted.
         bands : sequence of str
         nodata : int or None
-            Digital number that stands for "no data"; not counted, band by band.
+            Digital number that stands for "no data", beside what a file declares; not counted, band by band.
         mask : (rows, cols) bool array, optional
             True where a pixel is left out in all bands (cloud, snow).
         offset : int, optional
-            Radiometric offset included in `dn`; see `millpond.normalization.offset`.
+            Radiometric offset included in `dn`; see `millpond.sentinel2`.
 
         Raises
         ------
@@ -87,7 +90,7 @@ class BandHistogram:
             If shape, data type or number of bands don't fit.
         """
         groups = None if mask is None else np.where(np.asarray(mask, bool), -1, 0)
-        counts = _count_array(_filled(dn, nodata), bands, groups, n_groups=1)
+        counts = _count_array(dn, bands, groups, n_groups=1)
         return cls._finish(counts[0], bands, nodata, offset)
 
     @classmethod
@@ -120,7 +123,7 @@ class BandHistogram:
         labels, index = labels[left_out:], index.reshape(np.shape(groups)) - left_out
         if mask is not None:
             index = np.where(np.asarray(mask, bool), -1, index)
-        counts = _count_array(_filled(dn, nodata), bands, index, n_groups=len(labels))
+        counts = _count_array(dn, bands, index, n_groups=len(labels))
         return {
             int(label): cls._finish(group, bands, nodata, offset)
             for label, group in zip(labels, counts, strict=True)
@@ -169,7 +172,7 @@ class BandHistogram:
         Warns
         -----
         UserWarning
-            If there are several scenes and nothing tells their offset.
+            If pixels contradict an offset, or there are several scenes and nothing tells theirs.
         """
         scenes = _scenes(paths, names)
         masks = [None] * len(scenes) if masks is None else list(masks)
@@ -182,7 +185,9 @@ class BandHistogram:
         scenes_counted = tqdm(
             _run(jobs, client), total=len(jobs), unit="scene", disable=None if len(jobs) > 1 else True
         )
-        histogram = reduce(operator.add, scenes_counted)
+        histograms, doubts = zip(*scenes_counted, strict=True)
+        warn_of_doubts(doubts)
+        histogram = reduce(operator.add, histograms)
         if len(scenes) > 1 and histogram.offset is None:
             warnings.warn(
                 f"the radiometric offset of {len(scenes)} scenes is unknown; if some are from before and some since "
@@ -197,7 +202,7 @@ class BandHistogram:
         check_nodata(nodata)
         if nodata is not None:
             counts[:, int(nodata)] = 0
-        return cls(counts, tuple(map(band_name, bands)), offset, tuple(sources))
+        return cls(counts, tuple(map(band_name, bands)), offset, tuple(sources), nodata)
 
     def __add__(self, other: "BandHistogram") -> "BandHistogram":
         """The histogram of the pixels of both.
@@ -218,8 +223,13 @@ class BandHistogram:
             raise NormalizationError(
                 f"histograms with radiometric offsets {_whose(self)} and {_whose(other)} found, one offset expected: "
                 "since processing baseline 04.00 (25 January 2022) digital numbers include 1,000. Harmonize them "
-                "(harmonized(), harmonize=True, --harmonize), or state the offset if it is unknown (offset=0 or "
-                "offset=1000, --offset)."
+                "(harmonized(), harmonize=True, --harmonize); or state the offset (offset=, --offset): 1000, or 0, if "
+                "the provider has taken it off as Earth Search does."
+            )
+        if self.nodata != other.nodata:
+            raise NormalizationError(
+                f"histograms without {self.nodata} and without {other.nodata} as no data found, one such value "
+                "expected. Count both with the same nodata (--nodata)."
             )
         sources = tuple(sorted({*self.sources, *other.sources}))
         return replace(self, counts=self.counts + other.counts, sources=sources)
@@ -346,8 +356,8 @@ def check_offset(offset: int | None) -> None:
     """Refuse what can't be a radiometric offset in digital numbers."""
     if not (offset is None or (isinstance(offset, int | np.integer) and 0 <= offset < N_DN)):
         raise NormalizationError(
-            f"radiometric offset {offset!r} found, None or digital numbers in 0..65535 expected "
-            "(0 or 1000 for Sentinel-2)."
+            f"radiometric offset {offset!r} found, None or what digital numbers include, 0 or 1000 for Sentinel-2, "
+            "expected. ESA's metadata state what is to be added, -1000: leave out the sign."
         )
 
 
@@ -361,14 +371,14 @@ def check_nodata(nodata: float | None) -> None:
 
 
 def as_digital_numbers(dn: np.ndarray) -> np.ndarray:
-    """View or convert integers in 0..65535 as uint16; anything else is refused.
+    """View or convert integers in 0..65535 as uint16, masked as they are; anything else is refused.
 
     Raises
     ------
     NormalizationError
         For reflectances (floats) and for integers out of range.
     """
-    dn = np.asarray(dn)
+    dn = np.asanyarray(dn)
     if dn.dtype == np.uint16:
         return dn
     if not np.issubdtype(dn.dtype, np.integer):
@@ -384,16 +394,8 @@ def as_digital_numbers(dn: np.ndarray) -> np.ndarray:
     return dn.astype(np.uint16)
 
 
-def _filled(dn: np.ndarray, nodata: int | None) -> np.ndarray:
-    if not isinstance(dn, np.ma.MaskedArray):
-        return dn
-    if nodata is None:
-        raise NormalizationError("a masked array found, but no no-data value to fill it with. Pass nodata, or dn.data.")
-    return dn.filled(nodata)
-
-
-def read_digital_numbers(raster: Raster, window: Window, nodata: int | None) -> np.ndarray:
-    """(n_bands, rows, cols) uint16 values of a window; what the file itself calls no data becomes `nodata`.
+def read_digital_numbers(raster: Raster, window: Window, nodata: int | None) -> np.ma.MaskedArray:
+    """(n_bands, rows, cols) uint16 values of a window, masked where they are `nodata` or the file declares no data.
 
     Raises
     ------
@@ -401,11 +403,9 @@ def read_digital_numbers(raster: Raster, window: Window, nodata: int | None) -> 
         If the values aren't digital numbers; the message names the file.
     """
     check_nodata(nodata)
-    dn = raster.read(window)
-    if raster.nodata is not None and nodata is not None and raster.nodata != nodata:
-        dn[dn == raster.nodata] = nodata
     try:
-        return as_digital_numbers(dn)
+        dn = as_digital_numbers(raster.read(window, masked=True))
+        return dn if nodata is None else np.ma.masked_where(dn.data == nodata, dn, copy=False)
     except NormalizationError as error:
         raise NormalizationError(f"{raster.paths[0]}: {error}") from None
 
@@ -424,13 +424,16 @@ def _count_array(dn: np.ndarray, bands: Sequence[str], groups: np.ndarray | None
             "Resample it to the image's grid."
         )
     counts = np.zeros((n_groups, len(bands), N_DN), np.int64)
-    if groups is None:
-        for band, values in enumerate(dn):
-            _count(np.ascontiguousarray(values).ravel(), counts[0, band])
-    else:
-        index = np.ascontiguousarray(groups, dtype=np.int64).ravel()
-        for band, values in enumerate(dn):
-            _count_by_group(np.ascontiguousarray(values).ravel(), index, counts[:, band])
+    missing = np.ma.getmask(dn)
+    if groups is None and missing is not np.ma.nomask:
+        groups = np.zeros(dn.shape[1:], np.int64)
+    for band, values in enumerate(np.ma.getdata(dn)):
+        values = np.ascontiguousarray(values).ravel()
+        if groups is None:
+            _count(values, counts[0, band])
+        else:
+            index = groups if missing is np.ma.nomask else np.where(missing[band], -1, groups)
+            _count_by_group(values, np.ascontiguousarray(index, dtype=np.int64).ravel(), counts[:, band])
     return counts
 
 
@@ -467,31 +470,85 @@ def _scenes(paths, names: Sequence[str] | None = None) -> list:
     return paths
 
 
-def _run(jobs: list[tuple], client) -> Iterator[BandHistogram]:
+def _run(jobs: list[tuple], client) -> Iterator[tuple[BandHistogram, str]]:
     if client is None:
         yield from (_count_scene(*job) for job in jobs)
         return
     from distributed import as_completed  # slow to import, and few need it
 
-    for _, histogram in as_completed(client.map(lambda job: _count_scene(*job), jobs, pure=False), with_results=True):
-        yield histogram
+    for _, counted in as_completed(client.map(lambda job: _count_scene(*job), jobs, pure=False), with_results=True):
+        yield counted
 
 
-def _count_scene(scene, bands, names, nodata, mask, offset, harmonize) -> BandHistogram:
+def _count_scene(scene, bands, names, nodata, mask, offset, harmonize) -> tuple[BandHistogram, str]:
+    """The histogram of a scene, and what speaks against its offset."""
     with ExitStack() as stack:
         raster = stack.enter_context(open_raster(scene, bands, names=names))
         if mask is not None:
             mask = stack.enter_context(open_raster({"mask": mask}))
             check_same_grid(raster, mask)
-        if offset == "auto":
-            offset = offset_of_product(raster.tags_by_path())
+        offset, doubt = found_offset(raster, offset)
         sources = tuple(dict.fromkeys(path.name for path in raster.paths))
-        histogram = BandHistogram(np.zeros((len(raster.bands), N_DN), np.int64), raster.bands, offset, sources)
+        histogram = BandHistogram(np.zeros((len(raster.bands), N_DN), np.int64), raster.bands, offset, sources, nodata)
         for window in raster.windows():
             is_masked = None if mask is None else mask.read(window)[0] != 0
             dn = read_digital_numbers(raster, window, nodata)
             histogram.counts[:] += BandHistogram.from_array(dn, raster.bands, nodata, mask=is_masked).counts
-    return histogram.harmonized() if harmonize else histogram
+    return histogram.harmonized() if harmonize else histogram, doubt
+
+
+def found_offset(raster: Raster, offset: int | str | None) -> tuple[int | None, str]:
+    """The offset, found where it is `"auto"`, and what speaks against it."""
+    if offset is None:
+        return None, ""
+    if offset != "auto":
+        check_offset(offset)
+    found = find_offset(raster, None if offset == "auto" else offset)
+    return found.dn, found.doubt
+
+
+def warn_of_doubts(doubts: Sequence[str]) -> None:
+    """One warning of offsets that pixels contradict, however many scenes there are."""
+    if found := [doubt for doubt in doubts if doubt]:
+        more = f" Likewise {len(found) - 1:,} more of {len(doubts):,} scenes." if len(found) > 1 else ""
+        warnings.warn(found[0] + more, stacklevel=3)
+
+
+def offset_of_scene(scene: Raster, fitted: int | None, stated: int | None = None) -> int | None:
+    """The offset of an open scene that a normalization is to be applied to.
+
+    Parameters
+    ----------
+    scene : Raster
+    fitted : int or None
+        Of the imagery that the normalization was fitted on; None if unknown.
+    stated : int, optional
+        What the caller says; by default the offset is found as by `millpond.sentinel2.find_offset`.
+
+    Raises
+    ------
+    NormalizationError
+        If one of the two offsets is known and the other isn't: they can't be told to be the same.
+
+    Warns
+    -----
+    UserWarning
+        If pixels contradict the offset.
+    """
+    offset, doubt = found_offset(scene, "auto" if stated is None else stated)
+    warn_of_doubts([doubt])
+    if offset is None and fitted is not None:
+        raise NormalizationError(
+            f"{scene.paths[0]}: radiometric offset unknown, needed since the normalization was fitted on offset "
+            f"{fitted}. State it: --offset 0 before processing baseline 04.00, or if the provider has taken it off; "
+            "--offset 1000 since (in Python offset=0 or offset=1000)."
+        )
+    if offset is not None and fitted is None:
+        raise NormalizationError(
+            f"{scene.paths[0]}: radiometric offset {offset:,} found, but the normalization was fitted on imagery of "
+            "unknown offset. Fit it on a histogram with a stated offset (offset=..., --offset)."
+        )
+    return offset
 
 
 def _whose(histogram: BandHistogram) -> str:

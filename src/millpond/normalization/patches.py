@@ -18,8 +18,9 @@ from rasterio.warp import transform
 from tqdm import tqdm
 
 from millpond.normalization.errors import NormalizationError
-from millpond.normalization.offset import date_in_name, offset_of_product
+from millpond.normalization.histogram import found_offset, warn_of_doubts
 from millpond.raster import Raster, open_raster
+from millpond.sentinel2 import date_in_name
 
 WORLD_COVER = {
     10: "trees",
@@ -109,6 +110,7 @@ def find_patches(
         )
     skipped: dict[str, list[str]] = {}
     found: list[tuple[Patch, tuple[int, int], float]] = []
+    doubts = []
     for path in tqdm(paths, desc="headers", unit="patch", disable=None):
         with open_raster(path, bands, names=names) as raster:
             name = path.relative_to(folder).as_posix()
@@ -118,13 +120,16 @@ def find_patches(
             elif dated and acquired is None:
                 skipped.setdefault("no date", []).append(name)
             else:
+                offset_dn, doubt = found_offset(raster, offset)
+                doubts.append(doubt)
                 found.append(
                     (
-                        _patch(raster, path, name, acquired, offset, beside),
+                        _patch(raster, path, name, acquired, offset_dn, beside),
                         raster.shape,
                         math.sqrt(abs(raster.transform.determinant)),
                     )
                 )
+    warn_of_doubts(doubts)
     if not found:
         return [], skipped
     # Of sizes that are equally frequent the largest, so that the order of the files doesn't matter.
@@ -180,11 +185,11 @@ def to_degrees(crs, x: float, y: float) -> tuple[float, float]:
     return latitude, longitude
 
 
-def _patch(raster: Raster, path: Path, name: str, acquired: date | None, offset, beside: dict[Path, Path]) -> Patch:
+def _patch(
+    raster: Raster, path: Path, name: str, acquired: date | None, offset: int | None, beside: dict[Path, Path]
+) -> Patch:
     latitude, longitude = centre_deg(raster)
     labels, mask = (beside.get(path.with_name(path.stem + what)) for what in (_LABELS, _MASK))
-    if offset == "auto":
-        offset = offset_of_product(raster.tags_by_path())
     corner = tuple(round(number, 6) for number in tuple(raster.transform)[:6])
     return Patch(
         path,

@@ -13,14 +13,12 @@ from rasterio.windows import Window
 from tqdm import tqdm
 
 from millpond.normalization.errors import NormalizationError
-from millpond.normalization.histogram import DEFAULT_BANDS, read_digital_numbers
-from millpond.normalization.offset import offset_of_scene, shifted
+from millpond.normalization.histogram import DEFAULT_BANDS, offset_of_scene, read_digital_numbers
 from millpond.normalization.segmentation import STRIDE, Segmenter
 from millpond.normalization.targets import TARGETS
 from millpond.normalization.transforms import Normalization
 from millpond.raster import Raster, band_name, open_raster, write_blocks
-
-_NODATA = 0
+from millpond.sentinel2 import shifted
 
 
 def predict_scene(
@@ -57,7 +55,7 @@ def predict_scene(
         Width in pixels of the margin around it, a multiple of 32.
     offset : int, optional
         Radiometric offset of the scene; by default from its metadata, name or date. Where it isn't that of the
-        normalization, the digital numbers are shifted (`millpond.normalization.offset.shifted`). A network without
+        normalization, the digital numbers are shifted (`millpond.sentinel2.shifted`). A network without
         normalization keeps no offset to shift to, so that it takes none.
     progress : bool
         Show a bar on stderr, if it is a terminal.
@@ -120,10 +118,11 @@ def windows(shape: tuple[int, int], tile: int, overlap: int) -> list[tuple[Windo
 
 
 def _predicted(segmenter, scene, tile, overlap, shift, progress) -> Iterator[tuple[Window, np.ndarray]]:
+    nodata = 0 if segmenter.normalization is None else segmenter.normalization.nodata
     for keep, read in tqdm(windows(scene.shape, tile, overlap), unit="tile", disable=None if progress else True):
-        dn = read_digital_numbers(scene, read, _NODATA)
-        empty = (dn == _NODATA).any(axis=0)
-        dn = shifted(dn, shift)
+        dn = read_digital_numbers(scene, read, nodata)
+        empty = np.ma.getmaskarray(dn).any(axis=0)
+        dn = shifted(dn.filled(0), shift)
         top, left = keep.row_off - read.row_off, keep.col_off - read.col_off
         inner = slice(top, top + keep.height), slice(left, left + keep.width)
         if empty[inner].all():

@@ -22,8 +22,8 @@ from scipy.special import expit
 from millpond import __version__
 from millpond.files import write_text
 from millpond.normalization.errors import NormalizationError
-from millpond.normalization.histogram import N_DN, BandHistogram, as_digital_numbers
-from millpond.normalization.offset import shifted
+from millpond.normalization.histogram import N_DN, BandHistogram, as_digital_numbers, check_offset
+from millpond.sentinel2 import shifted
 
 _ALL_DN = np.arange(N_DN)
 _FORMAT = "millpond normalization, version 1"
@@ -295,6 +295,7 @@ def fit_normalization(method: str | Method, histogram: BandHistogram, *, source:
             band: tuple(map(float, p)) for band, p in zip(histogram.bands, histogram.percentile(grid).T, strict=True)
         },
         source=source or _listed(histogram.sources),
+        nodata=histogram.nodata,
     )
 
 
@@ -318,6 +319,8 @@ class Normalization:
         What it was fitted on.
     version : str
         Version of millpond that fitted it.
+    nodata : int or None
+        Digital number that stood for no data in the imagery fitted on.
     """
 
     name: str
@@ -329,6 +332,7 @@ class Normalization:
     percentiles: dict[str, tuple[float, ...]]
     source: str = ""
     version: str = __version__
+    nodata: int | None = 0
 
     @cached_property
     def table(self) -> np.ndarray:
@@ -342,13 +346,14 @@ class Normalization:
         Parameters
         ----------
         dn : (..., n_bands, rows, cols) array of uint16
-            Pixels without data get the value of their digital number too; mask them yourself.
+            Pixels without data get the value of their digital number too, unless they are masked.
         offset : int, optional
             Radiometric offset of `dn`, if it may differ from that of the imagery fitted on.
 
         Returns
         -------
         (..., n_bands, rows, cols) float32 array
+            Masked, and NaN beneath, where `dn` is.
 
         Raises
         ------
@@ -366,10 +371,14 @@ class Normalization:
         pixels = dn.shape[-2] * dn.shape[-1]
         if pixels == 0:
             return out
-        _look_up(np.ascontiguousarray(dn).reshape(-1, pixels), table, out.reshape(-1, pixels))
-        return out
+        _look_up(np.ascontiguousarray(np.ma.getdata(dn)).reshape(-1, pixels), table, out.reshape(-1, pixels))
+        if not isinstance(dn, np.ma.MaskedArray):
+            return out
+        out[np.ma.getmaskarray(dn)] = np.nan
+        return np.ma.array(out, mask=dn.mask)
 
     def _table_for(self, offset: int) -> np.ndarray:
+        check_offset(offset)
         if self.offset is None:
             raise NormalizationError(
                 f"imagery with radiometric offset {offset} found, but the normalization was fitted on imagery of "
@@ -459,6 +468,7 @@ class Normalization:
             "n_pixels": list(self.n_pixels),
             "source": self.source,
             "version": self.version,
+            "nodata": self.nodata,
             "parameters": self.parameters,
             "percentiles": self.percentiles,
         }
@@ -490,6 +500,7 @@ class Normalization:
         try:
             settings = dict(content["method"])
             method = _KINDS[settings.pop("kind")](**settings)
+            content.setdefault("nodata", 0)  # as files without it were fitted, unless somebody said otherwise
             loaded = {field.name: content[field.name] for field in fields(cls) if field.name != "method"}
             loaded["bands"], loaded["n_pixels"] = tuple(loaded["bands"]), tuple(loaded["n_pixels"])
             loaded["percentiles"] = {band: tuple(p) for band, p in loaded["percentiles"].items()}
@@ -511,6 +522,7 @@ class Normalization:
             "bands": len(set(self.bands)) == len(self.bands) == len(self.n_pixels) > 0,
             "parameters": tuple(self.parameters) == tuple(self.percentiles) == self.bands,
             "offset": self.offset is None or (isinstance(self.offset, int) and 0 <= self.offset < N_DN),
+            "nodata": self.nodata is None or self.nodata in range(N_DN),
             "percentiles": percentiles.shape == (len(self.bands), 101) and bool((np.diff(percentiles) >= 0).all()),
             "range": all(-N_DN < c < min(d, N_DN) and d < 2 * N_DN for c, d in limits),  # mean - 2 std may be below 0
             "pixels": bool((counts >= 0).all()),
