@@ -169,9 +169,10 @@ def read_gauge(
 
     Notes
     -----
-    Publishers fill outages with 0, -99.99, 9999 and the like. Such a number is none where it lies farther from the bulk
-    of the levels than these spread, than `FARTHEST_FROM_MEDIAN_M`, and than `SPIKE_IN_STEPS` median steps. Another
-    number so far away is impossible where it comes `FEWEST_IN_MONTH` times or more.
+    Publishers fill outages with 0, -99.99, 9999 and the like. Such a number is none if no level is near, and if it lies
+    farther from the bulk of the levels than these spread and than `SPIKE_IN_STEPS` median steps; and than
+    `SMALLEST_SPIKE_M` where it comes `FEWEST_IN_MONTH` times, or `FARTHEST_FROM_MEDIAN_M` where more seldom. Another
+    number that comes so often so far away is impossible.
 
     A run of levels is a spike if within `SPIKE_DAYS` all of it lies beyond both the level before and the one after by
     more than `SMALLEST_SPIKE_M`, `SPIKE_IN_STEPS` times the record's median daily step, and `SPIKE_IN_OTHERS` times the
@@ -538,14 +539,18 @@ def _warn(path: Path, daily: pd.Series) -> None:
 def _apart(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """Which rows hold a code for a missing level, and which another number that comes again and again, far off."""
     levels = rows.sort_values("day", kind="stable")["m"]
-    apart = max(FARTHEST_FROM_MEDIAN_M, SPIKE_IN_STEPS * levels.diff().abs().median())
+    least = max(SMALLEST_SPIKE_M, SPIKE_IN_STEPS * levels.diff().abs().median())
     distinct = np.unique(levels)
-    bulk = max(np.split(distinct, np.flatnonzero(np.diff(distinct) > apart) + 1), key=len)
-    beyond = np.maximum(bulk[0] - rows["m"], rows["m"] - bulk[-1]) > max(apart, np.ptp(bulk))
+    breaks = np.flatnonzero(np.diff(distinct) > least) + 1
+    groups = np.split(distinct, breaks)
+    bulk = max(groups, key=len)
+    group = rows["m"].groupby(np.searchsorted([one[0] for one in groups], rows["m"], side="right"))
+    often = rows.groupby("m")["m"].transform("size") >= FEWEST_IN_MONTH
+    least = np.where(often, least, np.maximum(least, FARTHEST_FROM_MEDIAN_M))
+    beyond = np.maximum(bulk[0] - rows["m"], rows["m"] - bulk[-1]) > np.maximum(least, np.ptp(bulk))
     beyond &= len(bulk) >= NEAREST
-    codes = rows["text"].str.fullmatch(_CODE)
-    again = rows.groupby("m")["m"].transform("size") >= FEWEST_IN_MONTH
-    return beyond & codes, beyond & ~codes & again
+    codes = rows["text"].str.fullmatch(_CODE).groupby(group.ngroup()).transform("all")  # with no level among them
+    return beyond & codes, beyond & ~codes & often & (group.transform("nunique") == 1)
 
 
 def _sets_clocks_back(day: pd.Timestamp, times: pd.Series) -> bool:
