@@ -4,6 +4,7 @@ import os
 import threading
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,6 +26,12 @@ def without_waiting_for_the_disk():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
+
+
+@pytest.fixture(scope="session")
+def excerpts() -> Path:
+    """The folder of small excerpts of real data, there without a data root too."""
+    return Path(__file__).parent / "data"
 
 
 @pytest.fixture

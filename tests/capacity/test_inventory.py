@@ -153,6 +153,12 @@ def real_nid():
     return read_nid(datasets.path("nid"))
 
 
+@pytest.fixture(scope="module")
+def two_states(excerpts):
+    """Virginia and Kentucky of the real inventory."""
+    return read_nid(excerpts)
+
+
 def test_the_counts_of_the_real_inventory_add_up(real_nid):
     dams, cleaning = real_nid
     assert cleaning["rows_left"].iloc[0] == 74_096
@@ -162,8 +168,8 @@ def test_the_counts_of_the_real_inventory_add_up(real_nid):
     assert dams.notna().drop(columns="name").all(axis=None)
 
 
-def test_the_real_inventory_is_physically_possible(real_nid):
-    dams, _ = real_nid
+def test_the_real_inventory_is_physically_possible(two_states):
+    dams, _ = two_states
     assert dams["capacity_1e6_m3"].between(*SMALL_CAPACITY_1E6_M3).all()
     assert (dams["drainage_area_km2"] >= dams["surface_area_km2"]).all()
     mean_depth_m = dams["capacity_1e6_m3"] / dams["surface_area_km2"]
@@ -173,9 +179,9 @@ def test_the_real_inventory_is_physically_possible(real_nid):
     assert dams["longitude_deg"].between(-180, -65).all()
 
 
-def test_a_known_dam_by_hand(real_nid):
+def test_a_known_dam_by_hand(two_states):
     # Burton Dam on Tomahawk Creek, Virginia: 730 acre-feet, 68 acres, 7.65 square miles, 33 feet
-    dam = real_nid[0].set_index("nid_id").loc["VA14304"]
+    dam = two_states[0].set_index("nid_id").loc["VA14304"]
     assert dam["name"] == "BURTON DAM"
     assert dam[["capacity_1e6_m3", "surface_area_km2", "drainage_area_km2", "height_m"]].tolist() == pytest.approx(
         [730 * 1233.48184e-6, 68 * 4046.85642e-6, 7.65 * 2.58998811, 33 * 0.3048]

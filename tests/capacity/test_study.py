@@ -1,3 +1,5 @@
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from millpond.capacity import study
 from millpond.capacity.dams import LARGEST_HEIGHT_M
 from millpond.capacity.errors import CapacityError
 from millpond.capacity.factors import FACTORS, SMALL_CAPACITY_1E6_M3
+from millpond.capacity.inventory import read_nid
 from millpond.capacity.samples import TERRAINS, read_terrain, virtual_reservoirs
 
 
@@ -124,9 +127,14 @@ def test_the_power_law_is_scored_by_hand():
     assert scores["r2_log"] == pytest.approx(1 - np.log(2) ** 2 / (2 * np.log(2) ** 2))
 
 
+@pytest.fixture
+def two_states(excerpts, monkeypatch):
+    """The study on Virginia and Kentucky alone."""
+    monkeypatch.setattr(study, "dams", cache(lambda small_only=True: read_nid(excerpts, small_only=small_only)))
+
+
+@pytest.mark.usefixtures("two_states")
 def test_real_dams_are_split_and_transferred():
-    if not datasets.is_present("nid"):
-        pytest.skip("needs nid of the data root (set MILLPOND_DATA)")
     split = study.fit_split("surface", "VA", seed=0)
     assert split["n_test"] == pytest.approx(0.25 * split["n_train"], rel=0.02)
     transfer = study.fit_transfer("surface", "KY", seed=0)
@@ -136,9 +144,8 @@ def test_real_dams_are_split_and_transferred():
     assert study.clean_nid()[-1]["rows_left"] == len(known)
 
 
+@pytest.mark.usefixtures("two_states")
 def test_without_the_limits_of_size_a_law_is_steeper():
-    if not datasets.is_present("nid"):
-        pytest.skip("needs nid of the data root (set MILLPOND_DATA)")
     small, any_size = (study.fit_law("VA", size, seed=0) for size in ("small", "any"))
     assert any_size["n"] > small["n"]
     # selection by what is estimated cuts large volumes of small surfaces and small volumes of large ones

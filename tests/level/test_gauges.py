@@ -1,3 +1,4 @@
+import gzip
 import json
 import warnings
 from datetime import date
@@ -8,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millpond import datasets
 from millpond.level.errors import LevelError
 from millpond.level.gauges import read_gauge
 
@@ -563,11 +563,11 @@ def test_what_is_written_is_read_in_order(tmp_path_factory, rows):
 @pytest.mark.parametrize(
     ("name", "lowest_m", "highest_m", "n_far", "n_spikes"), [("ANT", 1518, 1527, 63, 13), ("FRD", 1688, 1704, 32, 21)]
 )
-def test_real_records_of_two_dirty_gauges(name, lowest_m, highest_m, n_far, n_spikes):
-    if not datasets.is_present("cdec"):
-        pytest.skip("needs cdec of the data root (set MILLPOND_DATA)")
+def test_real_records_of_two_dirty_gauges(name, lowest_m, highest_m, n_far, n_spikes, excerpts, tmp_path):
+    path = tmp_path / "elevation.csv"
+    path.write_bytes(gzip.decompress((excerpts / f"cdec_{name}_elevation_daily.csv.gz").read_bytes()))
     with pytest.warns(UserWarning, match="impossible levels found"):
-        level = read_gauge(datasets.path("cdec") / f"cdec_{name}_elevation_daily.csv")
+        level = read_gauge(path)
     assert not level.between(lowest_m, highest_m).all()  # feet with a digit too many, and -1
     found = level.attrs["impossible"]
     assert len(found) == n_far + n_spikes  # looked at one by one: many are whole tens of feet off
@@ -576,7 +576,5 @@ def test_real_records_of_two_dirty_gauges(name, lowest_m, highest_m, n_far, n_sp
     assert not flood.isin(found).any()
 
 
-def test_a_real_record_that_moves_much_has_no_impossible_level():
-    if not datasets.is_present("itoiz"):
-        pytest.skip("needs itoiz of the data root (set MILLPOND_DATA)")
-    assert read_gauge(datasets.path("itoiz") / "levels.csv").attrs["impossible"] == []
+def test_a_real_record_that_moves_much_has_no_impossible_level(excerpts):
+    assert read_gauge(excerpts / "itoiz/levels.csv").attrs["impossible"] == []

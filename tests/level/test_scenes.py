@@ -9,6 +9,7 @@ import rasterio
 from shapely import Point, Polygon, box
 
 from millpond import datasets
+from millpond.level.baselines import AreaLevelRegressor
 from millpond.level.errors import LevelError
 from millpond.level.scenes import Scenes, read_scenes
 from millpond.raster import RasterError
@@ -626,15 +627,26 @@ def test_itoiz():
     assert np.corrcoef(water, scenes.level_m)[0, 1] > 0.95
 
 
+def test_real_images_tell_the_level_that_the_gauge_measured(excerpts):
+    scenes = read_scenes(excerpts / "itoiz")
+    dropped = dict(zip(scenes.dropped["date"].dt.strftime("%Y-%m-%d"), scenes.dropped["reason"], strict=True))
+    assert dropped == {"2018-09-11": "spoiled", "2019-02-08": "spoiled", "2019-04-24": "cloudy"}
+    errors_m = []
+    for i in range(len(scenes)):  # each date by the curve of the others
+        others = scenes[np.delete(np.arange(len(scenes)), i)]
+        curve = AreaLevelRegressor(scenes.bands).fit(others.images, others.level_m)
+        errors_m.append(curve.predict(scenes.images[[i]])[0] - scenes.level_m[i])
+    assert np.ptp(scenes.level_m) > 20
+    assert np.sqrt(np.mean(np.square(errors_m))) < 3
+
+
 @pytest.mark.parametrize(("day", "reason"), [("20180911", "spoiled"), ("20190208", "spoiled"), ("20180708", None)])
-def test_a_spoiled_image_of_itoiz_is_refused_alone_by_what_the_others_saw(tmp_path, day, reason):
-    if not datasets.is_present("itoiz"):
-        pytest.skip("needs itoiz of the data root (set MILLPOND_DATA)")
-    for file in (datasets.path("itoiz") / "sentinel2_l2a").iterdir():
+def test_a_spoiled_image_of_itoiz_is_refused_alone_by_what_the_others_saw(tmp_path, day, reason, excerpts):
+    for file in (excerpts / "itoiz/sentinel2_l2a").iterdir():
         folder = tmp_path / ("one" if day in file.name else "others")
         folder.mkdir(exist_ok=True)
         shutil.copy(file, folder)
-    others = read_scenes(tmp_path, "others", gauge=datasets.path("itoiz") / "levels.csv")
+    others = read_scenes(tmp_path, "others", gauge=excerpts / "itoiz/levels.csv")
     one = read_scenes(tmp_path, "one", gauge=None, may_be_empty=True, wet_share=others.wet_share)
     assert one.dropped["reason"].tolist() == ([] if reason is None else [reason])
 

@@ -63,30 +63,30 @@ def test_a_missing_package_is_one_clear_error(monkeypatch):
         cloud_mask(pixels((0.5,) * 10), CLOUD_BANDS)
 
 
-def slovenia():
-    if not datasets.is_present("s2_l1c/eolearn"):
-        pytest.skip("needs s2_l1c/eolearn of the data root (set MILLPOND_DATA)")
-    scenes = np.load(datasets.path("s2_l1c/eolearn") / "REFERENCE_SCENES.npy", allow_pickle=False)
+@pytest.fixture(scope="module")
+def slovenia(excerpts):
+    """Five dates of one place in Slovenia: reflectance (13, 26, 25) by date."""
+    scenes = np.load(excerpts / "slovenia.npz")["dn"] / 10_000
     return dict(zip(EOLEARN_DATES, np.moveaxis(scenes, -1, 1), strict=True))
 
 
-def test_real_clouds_by_s2cloudless():
+def test_real_clouds_by_s2cloudless(slovenia):
     pytest.importorskip("s2cloudless")
-    share = {day: cloud_mask(image, SENTINEL2_BANDS).mean() for day, image in slovenia().items()}
+    share = {day: cloud_mask(image, SENTINEL2_BANDS).mean() for day, image in slovenia.items()}
     for day in ("2015-08-20", "2015-07-31"):
         assert share.pop(day) > 0.99
     assert set(share.values()) == {0}
 
 
-def test_four_bands_see_the_thick_cloud_and_miss_the_thin():
-    share = {day: bright_cloud_mask(image, SENTINEL2_BANDS).mean() for day, image in slovenia().items()}
+def test_four_bands_see_the_thick_cloud_and_miss_the_thin(slovenia):
+    share = {day: bright_cloud_mask(image, SENTINEL2_BANDS).mean() for day, image in slovenia.items()}
     assert share.pop("2015-08-20") > 0.99
     assert 0.05 < share.pop("2015-07-31") < 0.2
     assert set(share.values()) == {0}
 
 
-def test_the_snow_rule_takes_some_thick_cloud():
-    share = {day: snow_mask(image, SENTINEL2_BANDS).mean() for day, image in slovenia().items()}
+def test_the_snow_rule_takes_some_thick_cloud(slovenia):
+    share = {day: snow_mask(image, SENTINEL2_BANDS).mean() for day, image in slovenia.items()}
     assert 0.05 < share.pop("2015-08-20") < 0.2
     assert set(share.values()) == {0}
 
