@@ -130,6 +130,8 @@ class Raster:
         What each band's file declares; a mask or an alpha band may tell more (`read` with `masked`).
     scales, offsets : (n_bands,) float64 array
         Of the files: measured = stored * scale + offset.
+    units : tuple of str or None
+        Of each band, as its file has it.
     paths : tuple of Path
         The file of each band.
     """
@@ -145,6 +147,7 @@ class Raster:
         self.dtype = np.dtype(first.dtypes[0])
         self.nodatavals = self._of_bands("nodatavals")
         self.scales, self.offsets = np.array(self._of_bands("scales")), np.array(self._of_bands("offsets"))
+        self.units = self._of_bands("units")
         self.paths = tuple(Path(dataset.name) for dataset, _ in places.values())
 
     def __enter__(self) -> "Raster":
@@ -283,6 +286,14 @@ def read_onto(path: str | Path, like: Raster, *, resampling: str = "nearest", pa
         grid["SRC_ALPHA_MAX"] = 1  # GDAL warps by the no-data value, mask or alpha band, which we take as a mask too
         with _readable(path), WarpedVRT(dataset, resampling=Resampling[resampling], **grid) as warped:
             return warped.read(1) * dataset.scales[0] + dataset.offsets[0]
+
+
+def unmasked(values: np.ndarray, missing: float = np.nan) -> np.ndarray:
+    """A plain array: of a masked one (`read(masked=True)` of rasterio) with `missing` under the mask."""
+    if not np.ma.isMaskedArray(values):
+        return np.asarray(values)
+    dtype = np.result_type(values.dtype, np.float32) if np.isnan(missing) else values.dtype
+    return values.astype(dtype).filled(missing)
 
 
 def write_blocks(

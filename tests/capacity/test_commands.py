@@ -17,8 +17,8 @@ from millpond.capacity.estimation import CapacityModel
 from millpond.capacity.factors import reservoir_factors
 from millpond.cli import main
 
-UTM = "EPSG:32633"
-GRID = Affine(30, 0, 500_000, 0, -30, 4_000_000)
+TRUE_TO_SCALE = "EPSG:3011"  # at 150 km east
+GRID = Affine(30, 0, 150_000, 0, -30, 4_000_000)
 
 # Six valleys of twenty columns run to the south. A row's cells drain straight into its channel, 4 m a cell; the channel
 # falls by 0.6 m a cell. So a catchment is its rows times 20 cells of 0.0009 km2.
@@ -37,7 +37,7 @@ BROAD = ndimage.binary_dilation(WATER > 0, np.ones((1, 5)))
 BROAD[5, 50:52] = True
 
 
-def outlines(crs=UTM):
+def outlines(crs=TRUE_TO_SCALE):
     """A little smaller than the cells, so that they touch no other."""
     shapes = []
     for label in range(1, 19):
@@ -46,11 +46,11 @@ def outlines(crs=UTM):
         east, south = GRID @ (cols.max() + 1, rows.max() + 1)
         shapes.append(box(west + 1, south + 1, east - 1, north - 1))
     columns = {"name": [f"pond {i}" for i in range(18)], "capacity_1e6_m3": CAPACITY, "valley": np.arange(18) // 3}
-    return gpd.GeoDataFrame(columns, geometry=shapes, crs=UTM).to_crs(crs)
+    return gpd.GeoDataFrame(columns, geometry=shapes, crs=TRUE_TO_SCALE).to_crs(crs)
 
 
 def write(name, *bands, descriptions=None, **profile):
-    profile = {"transform": GRID, "crs": UTM, "dtype": bands[0].dtype, "count": len(bands)} | profile
+    profile = {"transform": GRID, "crs": TRUE_TO_SCALE, "dtype": bands[0].dtype, "count": len(bands)} | profile
     rows, cols = bands[0].shape
     scales = profile.pop("scales", None)
     with rasterio.open(name, "w", driver="GTiff", height=rows, width=cols, **profile) as dataset:
@@ -124,7 +124,9 @@ def test_factors_of_polygons_by_hand(folder, run):
     assert first["Aws_km2"] == pytest.approx(0.028 * 0.088, rel=2e-3)  # three cells, less a metre on each side
     assert first["Lsc_km"] == pytest.approx((10 + 27) * 0.03)
     assert first["Rsc_m"] == pytest.approx(40 + 0.6 * 27, rel=1e-4)
-    here = gpd.GeoSeries(gpd.points_from_xy(table["lon"], table["lat"]), crs="EPSG:4326", index=table.index).to_crs(UTM)
+    here = gpd.GeoSeries(gpd.points_from_xy(table["lon"], table["lat"]), crs="EPSG:4326", index=table.index).to_crs(
+        TRUE_TO_SCALE
+    )
     assert outlines().set_axis(range(1, 19)).loc[table.index].contains(here).all()
 
 
@@ -137,7 +139,7 @@ def test_a_raster_of_labels_or_a_mask_gives_what_the_package_gives(folder, run):
         table = gpd.read_file("factors.gpkg").set_index("label")
         ours = table if water == "labels.tif" else table.sort_values(["outlet_col", "outlet_row"])
         np.testing.assert_allclose(ours[[*FACTORS]], expected[[*FACTORS]], rtol=1e-6)
-        assert table.crs.to_epsg() == 32633
+        assert table.crs.to_epsg() == 3011
         assert table.geometry.area.to_numpy() == pytest.approx(table["Aws_km2"] * 1e6)
     assert ours.index.tolist() != expected.index.tolist()  # a mask has no labels to keep
 
@@ -161,7 +163,7 @@ def test_water_elsewhere_and_in_degrees_is_brought_onto_the_dem(folder, run, fai
     outlines("EPSG:4326").to_file("degrees.geojson")
     write("shifted.tif", WATER, transform=GRID @ Affine.translation(-2, 0))
     arguments = ("factors", "--dem", "dem.tif", "-o", "factors.geojson", "--water")
-    assert "degrees.geojson: EPSG:4326 found, EPSG:32633 as of the DEM expected. Reproject it, here by --repr" in fails(
+    assert "degrees.geojson: EPSG:4326 found, EPSG:3011 as of the DEM expected. Reproject it, here by --repr" in fails(
         *arguments, "degrees.geojson"
     )
     assert "shifted.tif: georeferencing" in fails(*arguments, "shifted.tif")
@@ -177,7 +179,7 @@ def test_water_elsewhere_and_in_degrees_is_brought_onto_the_dem(folder, run, fai
 def test_flow_follows_the_streams_but_heights_stay(folder, run):
     # the first valley's stream is said to run beside its channel, five cells to the east
     stream = [LineString([GRID @ (15.5, 0.5), GRID @ (15.5, 119.5)])]
-    gpd.GeoDataFrame(geometry=stream, crs=UTM).to_file("streams.gpkg")
+    gpd.GeoDataFrame(geometry=stream, crs=TRUE_TO_SCALE).to_file("streams.gpkg")
     arguments = ("factors", "--dem", "dem.tif", "--water", "ponds.gpkg", "-o", "factors.csv")
     run(*arguments)
     plain = pd.read_csv("factors.csv", index_col="label")
@@ -272,7 +274,7 @@ def test_columns_of_any_name_go_through(folder, run):
     odd.to_file("odd.geojson", driver="GeoJSON")
     odd_water = ("--dem", "dem.tif", "--water", "odd.geojson", "--reproject")
     assert "columns replaced: Basin" in run("factors", *odd_water, "-o", "odd.csv")
-    assert pd.read_csv("odd.csv")["lon"].between(14, 16).all()
+    assert pd.read_csv("odd.csv")["lon"].between(17, 19).all()
     run("factors", *odd_water, "-o", "odd.gpkg")
     assert gpd.read_file("odd.gpkg")["lon"].tolist() == ["here"] * 17
 
@@ -296,8 +298,11 @@ def test_unusable_rasters_are_refused(fails):
     out = ("-o", "factors.gpkg")
     ponds = ("--water", "ponds.gpkg")
     for options, message in (
-        (("--dem", "nowhere.tif", *ponds), "nowhere.tif: no coordinate reference system found, one expected. Set it"),
-        (("--dem", "degrees.tif", *ponds, "--reproject"), "-90 to 90 degrees expected in WGS 84. Check the"),
+        (
+            ("--dem", "nowhere.tif", *ponds),
+            "nowhere.tif: no coordinate reference system found, one with a place on Earth expected. Set it",
+        ),
+        (("--dem", "degrees.tif", *ponds, "--reproject"), "found, which lie outside WGS 84. Check the"),
         (("--dem", "nothing.tif", *ponds), "no cell of the DEM has data"),
         (("--dem", "flat.tif", *ponds), "a flat DEM found (all cells 7 m), relief expected"),
         (("--dem", "lost.tif", *ponds), "lost.tif: no such file found, a raster expected"),
@@ -626,7 +631,10 @@ def test_unusable_tables_and_models_are_refused(factors, model, fails, folder):
         (("fine.csv", *given, "-o", "e.gpkg"), "e.gpkg: a table without positions can't be a .gpkg file. Choose .csv"),
         (("fine.csv", *given, "-o", "e.csv", "--map", "m.png"), "fine.csv: no positions found, shapes or columns lon"),
         (("wkt.csv", *given, "-o", "e.csv", "--map", "m.png"), "wkt.csv: no positions found, shapes or columns lon"),
-        (("metres.csv", *given, "-o", "e.csv", "--map", "m.png"), "-90 to 90 degrees expected in WGS 84"),
+        (
+            ("metres.csv", *given, "-o", "e.csv", "--map", "m.png"),
+            "rows from 4e+06 to 4e+06 found, which lie outside WGS 84",
+        ),
         (("case.geojson", *given, "-o", "e.gpkg"), "e.gpkg: columns that a .gpkg file can't hold found"),
         (("fine.csv", *given, "-o", "e.txt"), "e.txt: suffix .txt found, .csv or .gpkg or .geojson expected"),
         (("fine.csv", *given, "-o", "fine.csv"), "fine.csv: an input or another output found"),
@@ -769,7 +777,7 @@ def test_a_file_with_several_layers_needs_the_name_of_one(folder, factors, model
     assert "tables.gpkg: layers some, all found" in fails("fit", "tables.gpkg", *LAW, "-o", "m.json")
     assert "17 of 17 rows" in run("fit", "tables.gpkg", *LAW, "--layer", "all", "-o", "m.json")
     assert run("estimate", "tables.gpkg", "--model", model, "--layer", "some", "-o", "e.csv").startswith("e.csv: 9 cap")
-    gpd.GeoDataFrame(geometry=[LineString([(500_315, 4e6), (500_315, 3_996_400)])], crs=UTM).to_file(
+    gpd.GeoDataFrame(geometry=[LineString([(150_315, 4e6), (150_315, 3_996_400)])], crs=TRUE_TO_SCALE).to_file(
         "two.gpkg", layer="a"
     )
     streams = (*measure[:3], "--water", "ponds.gpkg", "--streams", "two.gpkg", "-o", "s.csv")
@@ -801,10 +809,10 @@ def test_a_map_is_true_to_scale_where_its_reservoirs_are(factors, model, run):
 
 
 def test_one_point_has_a_map_too(folder, model, run):
-    one = gpd.GeoDataFrame({"Aws_km2": [0.004]}, geometry=[Point(15.003, 36.14)], crs="EPSG:4326")
+    one = gpd.GeoDataFrame({"Aws_km2": [0.004]}, geometry=[Point(18.003, 36.12)], crs="EPSG:4326")
     one.to_file("one.geojson")
     run("estimate", "one.geojson", "--model", model, "-o", "one.csv", "--map", "one.png", "--dem", "dem.tif")
-    assert pd.read_csv("one.csv")["lon"].tolist() == [15.003]
+    assert pd.read_csv("one.csv")["lon"].tolist() == [18.003]
 
 
 def test_the_bare_verb_shows_its_help(capsys):

@@ -15,7 +15,7 @@ OUTLET = 5 * 5 + 2  # ground at 11 m
 
 @pytest.fixture(scope="module")
 def gorge():
-    return FlowNetwork.from_dem(GORGE, transform=Affine(10, 0, 500_000, 0, -10, 4_000_000), crs="EPSG:32633")
+    return FlowNetwork.from_dem(GORGE, transform=Affine(10, 0, 150_000, 0, -10, 4_000_000), crs="EPSG:3011")
 
 
 def test_a_gorge_floods_to_the_crest(gorge):

@@ -10,8 +10,8 @@ from millpond.capacity.factors import FACTORS, factors_on_network, reservoir_fac
 from millpond.capacity.terrain import FlowNetwork
 from millpond.raster import RasterError
 
-HUNDRED_METRES = Affine(100, 0, 500_000, 0, -100, 4_000_000)
-UTM = "EPSG:32633"
+HUNDRED_METRES = Affine(100, 0, 150_000, 0, -100, 4_000_000)
+TRUE_TO_SCALE = "EPSG:3011"  # at 150 km east
 
 # A channel in the middle column falls by a metre a cell, from 15 m in row 1 to 9 m at the southern edge. Every cell of
 # a row drains straight into its channel cell; row 0 drains into row 1.
@@ -23,7 +23,7 @@ WATER[3:6, 2] = 1
 
 @pytest.fixture
 def net():
-    return FlowNetwork.from_dem(VALLEY, transform=HUNDRED_METRES, crs=UTM)
+    return FlowNetwork.from_dem(VALLEY, transform=HUNDRED_METRES, crs=TRUE_TO_SCALE)
 
 
 def test_the_six_factors_of_a_valley_by_hand(net):
@@ -79,7 +79,7 @@ def test_banks_take_the_place_of_a_buffer_without_a_cell(net):
 def test_basins_are_those_of_the_outlets():
     # two valleys side by side, a square kilometre a cell: each is a sub-basin of its own
     twins = np.hstack([VALLEY, VALLEY])
-    net = FlowNetwork.from_dem(twins, transform=HUNDRED_METRES @ Affine.scale(10), crs=UTM)
+    net = FlowNetwork.from_dem(twins, transform=HUNDRED_METRES @ Affine.scale(10), crs=TRUE_TO_SCALE)
     water = np.zeros(twins.shape, int)
     water[5, 2], water[5, 7], water[6, 7] = 1, 2, 2
     basins = factors_on_network(net, water)["basin"]
@@ -87,7 +87,7 @@ def test_basins_are_those_of_the_outlets():
 
 
 def test_a_buffer_has_its_width_in_metres_whatever_the_shape_of_the_cells():
-    oblong = FlowNetwork.from_dem(VALLEY, transform=Affine(50, 0, 500_000, 0, -100, 4_000_000), crs=UTM)
+    oblong = FlowNetwork.from_dem(VALLEY, transform=Affine(50, 0, 150_000, 0, -100, 4_000_000), crs=TRUE_TO_SCALE)
     ring = factors_on_network(oblong, WATER, buffer_m=60).loc[1]
     beside = np.zeros(VALLEY.shape, bool)
     beside[3:6, [1, 3]] = True  # the cells beside are 50 m away, those above and below 100 m
@@ -95,7 +95,7 @@ def test_a_buffer_has_its_width_in_metres_whatever_the_shape_of_the_cells():
 
 
 def test_small_water_bodies_are_dropped_and_counted(net):
-    small = FlowNetwork.from_dem(VALLEY, transform=HUNDRED_METRES @ Affine.scale(0.3), crs=UTM)
+    small = FlowNetwork.from_dem(VALLEY, transform=HUNDRED_METRES @ Affine.scale(0.3), crs=TRUE_TO_SCALE)
     water = WATER.copy()
     water[1, 2] = 2  # 30 m x 30 m
     table = factors_on_network(small, water)
@@ -119,7 +119,9 @@ def files(tmp_path):
     def write(name, values, **profile):
         path = tmp_path / name
         shape = {"height": values.shape[0], "width": values.shape[1], "count": 1, "dtype": values.dtype}
-        with rasterio.open(path, "w", **{"transform": HUNDRED_METRES, "crs": UTM} | shape | profile) as dataset:
+        with rasterio.open(
+            path, "w", **{"transform": HUNDRED_METRES, "crs": TRUE_TO_SCALE} | shape | profile
+        ) as dataset:
             dataset.write(values, 1)
         return path
 
@@ -131,11 +133,11 @@ def test_files_polygons_and_arrays_give_the_same(files):
     expected = reservoir_factors(dem, WATER)
     assert reservoir_factors(dem, raster).equals(expected)
     # a little smaller than its three cells, so that it touches no other
-    polygon = box(500_201, 4_000_000 - 599, 500_299, 4_000_000 - 301)
-    table = reservoir_factors(dem, gpd.GeoDataFrame(geometry=[polygon], crs=UTM), crest_m={1: 16})
+    polygon = box(150_201, 4_000_000 - 599, 150_299, 4_000_000 - 301)
+    table = reservoir_factors(dem, gpd.GeoDataFrame(geometry=[polygon], crs=TRUE_TO_SCALE), crest_m={1: 16})
     unchanged = [name for name in FACTORS if name != "Aws_km2"]
     assert table.loc[1, unchanged].tolist() == pytest.approx(expected.loc[1, unchanged].tolist())
-    assert table.loc[1, "Aws_km2"] == pytest.approx(0.098 * 0.298, rel=2e-3)  # UTM's scale is 0.9996 here
+    assert table.loc[1, "Aws_km2"] == pytest.approx(0.098 * 0.298, rel=2e-3)  # true areas
 
 
 def test_grids_and_reference_systems_must_agree(files):
@@ -144,7 +146,7 @@ def test_grids_and_reference_systems_must_agree(files):
     with pytest.raises(RasterError, match=r"water\.tif: georeferencing .* found"):
         reservoir_factors(dem, elsewhere)
     polygons = gpd.GeoDataFrame(geometry=[box(0, 0, 1, 1)], crs="EPSG:4326")
-    with pytest.raises(CapacityError, match=r"water in EPSG:4326 found, EPSG:32633 .* water\.to_crs\(dem\.crs\)"):
+    with pytest.raises(CapacityError, match=r"water in EPSG:4326 found, EPSG:3011 .* water\.to_crs\(dem\.crs\)"):
         reservoir_factors(dem, polygons)
     with pytest.raises(CapacityError, match="no coordinate reference system found"):
         reservoir_factors(files("bare.tif", VALLEY, crs=None), WATER)

@@ -6,11 +6,11 @@ from scipy.ndimage import gaussian_filter
 from millpond.capacity.errors import CapacityError
 from millpond.capacity.shadow import mountain_shadow, remove_shadow
 
-UTM = "EPSG:32650"
+TRUE_TO_SCALE = "EPSG:3011"  # at 150 km east
 
 
 def grid(cell_m=10.0, rows=60):
-    return Affine(cell_m, 0, 500_000, 0, -cell_m, 4_000_000 + rows * cell_m)
+    return Affine(cell_m, 0, 150_000, 0, -cell_m, 4_000_000 + rows * cell_m)
 
 
 @pytest.mark.parametrize("sun_elevation_deg", [15, 30, 45, 60])
@@ -23,7 +23,12 @@ def test_a_wall_casts_a_shadow_of_its_height_over_the_tangent(azimuth, along, su
     down, right = along
     ground[(30, slice(None)) if down else (slice(None), 30)] = 40
     shadow = mountain_shadow(
-        ground, grid(), UTM, sun_azimuth_deg=azimuth, sun_elevation_deg=sun_elevation_deg, min_illumination=-np.inf
+        ground,
+        grid(),
+        TRUE_TO_SCALE,
+        sun_azimuth_deg=azimuth,
+        sun_elevation_deg=sun_elevation_deg,
+        min_illumination=-np.inf,
     )
     across = shadow if down else shadow.T
     length = 10 * across.sum(axis=0)
@@ -37,8 +42,10 @@ def test_an_oblique_shadow_falls_away_from_the_sun_on_cells_that_are_not_square(
     # A tower in the middle, the sun at azimuth 150: the tip of the shadow lies towards 330.
     ground = np.zeros((81, 81))
     ground[39:42, 39:42] = 100
-    transform = Affine(20, 0, 500_000, 0, -10, 4_001_000)
-    shadow = mountain_shadow(ground, transform, UTM, sun_azimuth_deg=150, sun_elevation_deg=20, min_illumination=0.0)
+    transform = Affine(20, 0, 150_000, 0, -10, 4_001_000)
+    shadow = mountain_shadow(
+        ground, transform, TRUE_TO_SCALE, sun_azimuth_deg=150, sun_elevation_deg=20, min_illumination=0.0
+    )
     rows, cols = np.nonzero(shadow & (ground == 0))
     east, north = 20 * (cols - 40), -10 * (rows - 40)
     distance = np.hypot(east, north)
@@ -53,10 +60,10 @@ def test_slopes_are_dark_by_their_angle_to_the_sun():
     plane = col * 10 * np.tan(np.radians(20))
     share = np.sin(np.radians(10)) / np.sin(np.radians(30))
     sun = {"sun_azimuth_deg": 90, "sun_elevation_deg": 30}
-    assert mountain_shadow(plane, grid(), UTM, **sun, min_illumination=share + 0.01).all()
-    assert not mountain_shadow(plane, grid(), UTM, **sun, min_illumination=share - 0.01).any()
-    assert not mountain_shadow(plane, grid(), UTM, sun_azimuth_deg=270, sun_elevation_deg=30).any()
-    assert not mountain_shadow(np.full((20, 20), 5.0), grid(), UTM, **sun).any()
+    assert mountain_shadow(plane, grid(), TRUE_TO_SCALE, **sun, min_illumination=share + 0.01).all()
+    assert not mountain_shadow(plane, grid(), TRUE_TO_SCALE, **sun, min_illumination=share - 0.01).any()
+    assert not mountain_shadow(plane, grid(), TRUE_TO_SCALE, sun_azimuth_deg=270, sun_elevation_deg=30).any()
+    assert not mountain_shadow(np.full((20, 20), 5.0), grid(), TRUE_TO_SCALE, **sun).any()
 
 
 def test_degrees_are_measured_on_the_ground():
@@ -75,7 +82,9 @@ def test_unknown_ground_is_neither_shaded_nor_shading():
     ground = np.zeros((30, 30))
     ground[:, 15] = 50
     ground[5, 15] = ground[20, 10] = np.nan
-    shadow = mountain_shadow(ground, grid(), UTM, sun_azimuth_deg=90, sun_elevation_deg=45, min_illumination=-np.inf)
+    shadow = mountain_shadow(
+        ground, grid(), TRUE_TO_SCALE, sun_azimuth_deg=90, sun_elevation_deg=45, min_illumination=-np.inf
+    )
     assert not shadow[20, 10]
     assert shadow[20, 11]
     assert not shadow[5].any()
@@ -105,9 +114,9 @@ def test_shadow_on_simulated_hills_is_removed_and_water_stays():
     rough = gaussian_filter(np.random.default_rng(1).normal(size=(size, size)), 5)
     lakes = (ground < np.quantile(ground, 0.5)) & (rough > np.quantile(rough, 0.9))
     taken_for_water = lakes | (gaussian_filter(dark + 0.0, 0.7) > 0.4)
-    transform = Affine(cell, 0, 500_000, 0, -cell, 4_000_000 + size * cell)
+    transform = Affine(cell, 0, 150_000, 0, -cell, 4_000_000 + size * cell)
     noisy = ground + np.random.default_rng(2).normal(0, 1, ground.shape)
-    found = remove_shadow(taken_for_water, noisy, transform, UTM, sun_azimuth_deg=150, sun_elevation_deg=24)
+    found = remove_shadow(taken_for_water, noisy, transform, TRUE_TO_SCALE, sun_azimuth_deg=150, sun_elevation_deg=24)
 
     def scores(water):
         both = (water & lakes).sum()
@@ -129,23 +138,25 @@ def test_bodies_are_removed_whole_by_the_share_in_shadow():
     water[10:13, 16:28] = True  # 4 of 12
     water[20, 26] = water[21, 27] = True  # one body, touching by a corner
     sun = {"sun_azimuth_deg": 90, "sun_elevation_deg": 45}
-    found = remove_shadow(water, ground, grid(), UTM, **sun)
+    found = remove_shadow(water, ground, grid(), TRUE_TO_SCALE, **sun)
     assert found.n_removed == 2
     np.testing.assert_array_equal(np.argwhere(found.water), [(r, c) for r in (10, 11, 12) for c in range(16, 28)])
-    assert remove_shadow(water, ground, grid(), UTM, **sun, largest_share=0.65).n_removed == 1
+    assert remove_shadow(water, ground, grid(), TRUE_TO_SCALE, **sun, largest_share=0.65).n_removed == 1
 
 
 @pytest.mark.parametrize("sun_elevation_deg", [0, -10, 91, np.nan])
 def test_a_sun_that_does_not_shine_is_refused(sun_elevation_deg):
     with pytest.raises(CapacityError, match=r"sun elevation of .* degrees found, above 0 and up to 90 expected"):
-        mountain_shadow(np.zeros((5, 5)), grid(), UTM, sun_azimuth_deg=90, sun_elevation_deg=sun_elevation_deg)
+        mountain_shadow(
+            np.zeros((5, 5)), grid(), TRUE_TO_SCALE, sun_azimuth_deg=90, sun_elevation_deg=sun_elevation_deg
+        )
 
 
 def test_grids_that_do_not_fit_are_refused():
     sun = {"sun_azimuth_deg": 90, "sun_elevation_deg": 45}
     with pytest.raises(CapacityError, match=r"water of shape \(4, 4\) and a DEM of shape \(5, 5\) found, one grid"):
-        remove_shadow(np.zeros((4, 4), bool), np.zeros((5, 5)), grid(), UTM, **sun)
+        remove_shadow(np.zeros((4, 4), bool), np.zeros((5, 5)), grid(), TRUE_TO_SCALE, **sun)
     with pytest.raises(CapacityError, match="no coordinate reference system found"):
         mountain_shadow(np.zeros((5, 5)), grid(), None, **sun)
     with pytest.raises(CapacityError, match="no cell of the DEM has data"):
-        mountain_shadow(np.full((5, 5), np.nan), grid(), UTM, **sun)
+        mountain_shadow(np.full((5, 5), np.nan), grid(), TRUE_TO_SCALE, **sun)

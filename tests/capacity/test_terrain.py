@@ -4,22 +4,22 @@ import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from pyproj import Geod
+from pyproj import Geod, Transformer
 from rasterio.transform import Affine
 
 from millpond import datasets
 from millpond.capacity.errors import CapacityError
 from millpond.capacity.terrain import FlowNetwork, horn_slope_deg, recondition
 
-TEN_METRES = Affine(10, 0, 500_000, 0, -10, 4_000_000)
-UTM = "EPSG:32633"
+TEN_METRES = Affine(10, 0, 150_000, 0, -10, 4_000_000)
+TRUE_TO_SCALE = "EPSG:3011"  # at 150 km east
 
 # A 3 x 3 valley: the middle row is a channel that falls to the east.
 CORNER_DEM = np.array([[40, 39, 38], [30, 20, 10], [40, 39, 38]], float)
 
 
 def network(elevation, **kwargs):
-    return FlowNetwork.from_dem(elevation, **{"transform": TEN_METRES, "crs": UTM} | kwargs)
+    return FlowNetwork.from_dem(elevation, **{"transform": TEN_METRES, "crs": TRUE_TO_SCALE} | kwargs)
 
 
 def test_longest_path_turns_a_corner():
@@ -101,15 +101,16 @@ def test_geographic_cells_have_the_size_of_the_ellipsoid():
 
 
 def test_feet_become_metres():
-    net = network(CORNER_DEM, crs="EPSG:2225")  # California zone 1, US survey feet
-    assert net.cell_width_m[0] == pytest.approx(10 * 1200 / 3937)
+    # California zone 1 in US survey feet, near its first standard parallel, where the scale is 1
+    net = network(CORNER_DEM, transform=Affine(10, 0, 6_561_667, 0, -10, 1_882_000), crs="EPSG:2225")
+    assert net.cell_width_m[0] == pytest.approx(10 * 1200 / 3937, rel=1e-4)
 
 
 def test_directions_of_both_encodings_are_the_same():
     taudem = np.array([[8, 7, 6], [1, 1, 1], [2, 3, 4]])
     esri = np.array([[2, 4, 8], [1, 1, 1], [128, 64, 32]])
     a, b = (
-        FlowNetwork.from_d8(codes, encoding=name, transform=TEN_METRES, crs=UTM)
+        FlowNetwork.from_d8(codes, encoding=name, transform=TEN_METRES, crs=TRUE_TO_SCALE)
         for codes, name in ((taudem, "taudem"), (esri, "esri"))
     )
     np.testing.assert_array_equal(a.upstream_cells, b.upstream_cells)
@@ -165,7 +166,7 @@ def test_unusable_dems_are_refused(change, message):
 
 
 def test_unusable_directions_are_refused():
-    common = {"transform": TEN_METRES, "crs": UTM}
+    common = {"transform": TEN_METRES, "crs": TRUE_TO_SCALE}
     with pytest.raises(CapacityError, match="D8 encoding 'grass' found, one of esri, taudem expected"):
         FlowNetwork.from_d8(np.ones((2, 2)), encoding="grass", **common)
     with pytest.raises(CapacityError, match="no cell with a taudem direction found"):
@@ -230,11 +231,32 @@ def test_a_pit_far_below_its_rim_is_filled_exactly():
     assert net.upstream_cells[2, 4] >= 4
 
 
-def test_maps_that_are_not_true_to_scale_are_refused():
-    place = Affine(10, 0, 1_000_000, 0, -10, 6_000_000)  # 47 degrees north
-    with pytest.raises(CapacityError, match=r"a map of scale 1\.4\d found \(WGS 84 / Pseudo-Mercator\), within 5%"):
-        network(CORNER_DEM, transform=place, crs="EPSG:3857")
-    network(CORNER_DEM, transform=Affine(10, 0, 0, 0, -10, 0), crs="EPSG:3857")  # at the equator it is true
+def test_cells_have_their_size_on_the_ground_whatever_the_map():
+    # Web Mercator at 17.5 degrees stretches a sphere by 1 / cos, the ellipsoid a little more to the north than east
+    x, y = Transformer.from_crs(4326, 3857, always_xy=True).transform(10, 17.5)
+    stretch = 1 / np.cos(np.radians(17.5))
+    place = Affine(30 * stretch, 0, x, 0, -30 * stretch, y)
+    net = network(CORNER_DEM, transform=place, crs="EPSG:3857")
+    ellipsoid = Geod(ellps="WGS84")
+    north = Transformer.from_crs(3857, 4326, always_xy=True).transform(x, y - 30 * stretch)[1]
+    assert net.cell_height_m[0] == pytest.approx(ellipsoid.inv(10, 17.5, 10, north)[2], rel=1e-6)
+    assert net.cell_area_km2.mean() == pytest.approx(0.0009, rel=0.006)  # 10 % more by the map
+    # UTM's scale is 0.9996 in the middle of a zone: what is 10 m on the map is 10.004 m on the ground
+    middle = network(CORNER_DEM, transform=Affine(10, 0, 500_000, 0, -10, 4_000_000), crs="EPSG:32633")
+    assert middle.cell_width_m == pytest.approx(10 / 0.9996)
+    assert middle.longest_path_km[1, 2] == pytest.approx((10 * 2**0.5 + 10) / 999.6)
+
+
+def test_maps_that_stretch_the_cells_of_a_row_differently_are_refused():
+    sinusoidal = "+proj=sinu +lon_0=0 +R=6371007.181"  # of MODIS, 60 degrees east of its meridian
+    with pytest.raises(
+        CapacityError, match=r"cells that differ by \d+% in area along a row or in their diagonals found"
+    ):
+        network(CORNER_DEM, transform=Affine(500, 0, 5_000_000, 0, -500, 4_000_000), crs=sinusoidal)
+    with pytest.raises(
+        CapacityError, match=r"cells that differ by .* Warp the DEM to UTM \(gdalwarp -t_srs\), or cut it"
+    ):
+        network(CORNER_DEM, transform=Affine(1_000_000, 0, 500_000, 0, -10, 4_000_000), crs="EPSG:32633")
 
 
 def test_our_filling_and_directions_are_taudems(taudem):

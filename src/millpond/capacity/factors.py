@@ -11,8 +11,9 @@ from rasterio.features import rasterize
 from scipy import ndimage
 
 from millpond.capacity.errors import CapacityError
-from millpond.capacity.terrain import FlowNetwork
-from millpond.raster import Raster, check_same_grid, open_raster
+from millpond.capacity.lakes import drain_to_lakes
+from millpond.capacity.terrain import FlowNetwork, place_on_earth, read_elevation
+from millpond.raster import Raster, check_same_grid, open_raster, unmasked
 
 FACTORS = ("Asc_km2", "Lsc_km", "Aws_km2", "Ssc_deg", "Sb_deg", "Rsc_m")
 """Area of the sub-catchment, its longest flow path, area of the water surface, mean slope of the sub-catchment, mean
@@ -61,7 +62,8 @@ def reservoir_factors(
         If the coordinate reference systems differ, no water lies on the DEM, or the DEM is unusable.
     """
     with open_raster({"elevation": dem_path}) as dem:
-        elevation = dem.read(scaled=True)[0]
+        place_on_earth(dem.crs)
+        elevation = read_elevation(dem)
         if isinstance(water, str | Path):
             with open_raster({"water": water}) as raster:
                 check_same_grid(dem, raster)
@@ -69,7 +71,7 @@ def reservoir_factors(
         elif isinstance(water, gpd.GeoDataFrame):
             labels, areas_km2 = rasterized(water, dem)
         else:
-            labels, areas_km2 = np.asarray(water), None
+            labels, areas_km2 = unmasked(water, 0), None
         net = FlowNetwork.from_dem(elevation, transform=dem.transform, crs=dem.crs)
     return factors_on_network(
         net, labels, areas_km2, crest_m=crest_m, freeboard_m=freeboard_m, buffer_m=buffer_m, nested=nested
@@ -90,9 +92,10 @@ def factors_on_network(
 
     The outlet of a reservoir is the cell of its water with the largest contributing area. With S its sub-catchment, W
     its water and z the elevation: Asc is the area of S; Lsc the longest flow path in S that ends at the outlet; Aws the
-    area of W; Ssc the mean of Horn's slope over S; Rsc = max z - min z over S; Sb the mean slope over the buffer, the
-    study's micro-terrain: the cells of S above the waterline and not above the dam crest. Where there is none, since
-    the banks are steeper than the grid can show or all of S is water, it is taken over the dry cells next to W.
+    area of W; Ssc the mean of Horn's slope over S; Rsc = max z over S less z at the outlet; Sb the mean slope over the
+    buffer, the study's micro-terrain: the cells of S above the waterline and not above the dam crest. Where there is
+    none, since the banks are steeper than the grid can show or all of S is water, it is taken over the dry cells next
+    to W. Elevations are those of the ground. A depression that holds water drains to it (`millpond.capacity.lakes`).
 
     Parameters
     ----------
@@ -104,10 +107,10 @@ def factors_on_network(
     crest_m : mapping of label to float, optional
         Elevation of the dam crests.
     freeboard_m : float
-        Height of the crest above the waterline where the crest isn't known. The waterline is the highest ground
-        under water.
+        Height of the crest above the waterline where the crest isn't known, above 0. The waterline is the highest
+        ground under water.
     buffer_m : float, optional
-        Take a buffer of this width around the water instead of the micro-terrain, on all sides.
+        Take a buffer of this width around the water instead of the micro-terrain, on all sides; above 0.
     nested : "cut" or "share"
         Whether a reservoir downstream of another controls only what the other doesn't, which is how we read the study,
         or all that lies upstream.
@@ -116,19 +119,31 @@ def factors_on_network(
     -------
     DataFrame
         One row a reservoir, by label: `FACTORS`, `outlet_row`, `outlet_col`, `waterline_m`, `crest_m`,
-        `edge_contaminated` (part of the sub-catchment may lie outside the DEM), `basin` (number of the sub-basin that
-        holds the outlet, see `SUB_BASIN_KM2`: neighbours share slopes, so an honest split keeps a basin on one side).
+        `edge_contaminated` (part of the sub-catchment may lie outside the DEM), `depression_m` (how far the water lies
+        below the way out of its depression, 0 in an open valley: a wall that the DEM shows, a crater, a pit), `basin`
+        (number of the sub-basin that holds the outlet, see `SUB_BASIN_KM2`: neighbours share slopes, so an honest split
+        keeps a basin on one side).
         `attrs["dropped"]` counts the water bodies below `SMALLEST_WATER_KM2`.
 
     Raises
     ------
     CapacityError
-        If shapes differ, `nested` is unknown, no water body is left, or a crest isn't above its water.
+        If shapes differ, `nested` is unknown, no water body is left, a crest isn't above its water or has no
+        reservoir, or a height or width isn't above 0.
     """
+    for name, size_m in (("freeboard", freeboard_m), ("buffer", buffer_m)):
+        if size_m is not None and not 0 < size_m < np.inf:
+            raise CapacityError(f"a {name} of {size_m:g} m found, more than 0 m expected. Leave it out, or correct it.")
     if nested not in ("cut", "share"):
         raise CapacityError(f"nested={nested!r} found, 'cut' or 'share' expected.")
     if labels.shape != net.shape:
         raise CapacityError(f"water of shape {labels.shape} found, {net.shape} as of the DEM expected. Resample it.")
+    labels = unmasked(labels, 0)
+    stray = sorted(set(crest_m or ()) - set(np.unique(labels)) - set(areas_km2 or ()))
+    if stray:
+        raise CapacityError(
+            f"a crest for reservoir {stray[0]} found, none without water of that label expected. Correct the label."
+        )
     # Numbered from 1, whatever the labels are: tables of a row a number stay small.
     found, numbers = np.unique(np.where(net.upstream_cells > 0, labels, 0), return_inverse=True)
     numbers = numbers.reshape(net.shape).astype(np.int32) - np.searchsorted(found, 1) + 1
@@ -144,13 +159,14 @@ def factors_on_network(
         raise CapacityError(f"all {found.size} water bodies are below {SMALLEST_WATER_KM2} km2, larger ones expected.")
 
     bodies = np.searchsorted(found, kept) + 1  # the number of each kept label
+    net, depression_m = drain_to_lakes(net, numbers, bodies)
     outlets = np.array(ndimage.maximum_position(net.upstream_cells, numbers, bodies)).reshape(-1, 2).astype(int)
     flat = np.ravel_multi_index(tuple(outlets.T), net.shape)
     cut = flat if nested == "cut" else None
     catchments = net.catchments(cut)
-    waterline = pd.Series(ndimage.maximum(net.filled_m, numbers, bodies), kept)
+    waterline = pd.Series(ndimage.maximum(net.elevation_m, numbers, bodies), kept)
     crest = kept.to_series().map(crest_m or {}).astype(float).fillna(waterline + freeboard_m)
-    low = crest.index[~(crest > waterline)]
+    low = crest.index[~((crest > waterline) & (crest < np.inf))]
     if len(low) and buffer_m is None:
         raise CapacityError(
             f"a crest of {crest[low[0]]:g} m over water of {waterline[low[0]]:g} m in reservoir {low[0]} found, a "
@@ -169,12 +185,13 @@ def factors_on_network(
             "Aws_km2": area[kept],
             "Ssc_deg": catchments.mean_slope_deg[at],
             "Sb_deg": buffer_slope,
-            "Rsc_m": catchments.max_elevation_m[at] - net.filled_m[at],
+            "Rsc_m": catchments.max_elevation_m[at] - net.elevation_m[at],
             "outlet_row": at[0],
             "outlet_col": at[1],
             "waterline_m": waterline,
             "crest_m": crest,
             "edge_contaminated": net.edge_contaminated(cut)[at],
+            "depression_m": depression_m,
             "basin": net.flow.subbasins_area(SUB_BASIN_KM2, uparea=net.upstream_area_km2)[0][at],
         },
         index=pd.Index(kept, name="label"),
@@ -186,27 +203,27 @@ def factors_on_network(
 def _buffer_slope_deg(net, numbers, bodies, outlets, levels, buffer_m, nested) -> np.ndarray:
     """Mean slope of each buffer; NaN for one without a cell."""
     if buffer_m is not None:
+        buffer_m *= 1.001  # a width of whole cells shall not hang on the scale of the map
         size_m = (net.cell_height_m.mean(), net.cell_width_m.mean())
         dry = ~np.isin(numbers, bodies)
         distance_m, nearest = ndimage.distance_transform_edt(dry, sampling=size_m, return_indices=True)
-        inside = (distance_m > 0) & (distance_m <= buffer_m) & ~np.isnan(net.filled_m)
+        inside = (distance_m > 0) & (distance_m <= buffer_m) & ~np.isnan(net.elevation_m)
         owner = np.where(inside, numbers[tuple(nearest)], 0)
     elif nested == "share":
         # Buffers may overlap, so each is taken by itself; the other way needs one pass for all.
         slopes = []
         for outlet, waterline, crest in zip(outlets, *levels, strict=True):
             upstream = net.flow.basins(idxs=np.array([outlet])) == 1
-            inside = upstream & (net.filled_m > waterline) & (net.filled_m <= crest) & (numbers == 0)
+            inside = upstream & (net.elevation_m > waterline) & (net.elevation_m <= crest) & (numbers == 0)
             slopes.append(net.slope_deg[inside].mean() if inside.any() else np.nan)
         return np.array(slopes)
     else:
-        # Cells of a sub-catchment drain through its outlet, so those below the crest are connected with the water.
         owner = net.flow.basins(idxs=outlets, ids=np.arange(1, len(bodies) + 1, dtype=np.uint32))
         limits = np.full((2, len(bodies) + 1), np.nan, np.float32)
         limits[:, 1:] = levels
         low, high = limits[:, owner]
         with np.errstate(invalid="ignore"):
-            inside = (net.filled_m > low) & (net.filled_m <= high) & (numbers == 0)
+            inside = (net.elevation_m > low) & (net.elevation_m <= high) & (numbers == 0)
         owner = np.where(inside, np.concatenate([[0], bodies])[owner], 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return ndimage.sum(net.slope_deg, owner, bodies) / ndimage.sum(owner > 0, owner, bodies)
@@ -245,7 +262,8 @@ def rasterized(water: gpd.GeoDataFrame, dem: Raster) -> tuple[np.ndarray, dict[i
         raise CapacityError(
             f"water in {water.crs} found, {dem.crs} as of the DEM expected. Reproject it: water.to_crs(dem.crs)."
         )
-    water = water.set_geometry(water.make_valid())  # outlines may touch or cross themselves
+    # Outlines may touch or cross themselves; a spike without area is no water.
+    water = water.set_geometry(water.make_valid(method="structure", keep_collapsed=False))
     _check_apart(water)
     shapes = list(zip(water.geometry, range(1, len(water) + 1), strict=True))
     grid = {"out_shape": dem.shape, "transform": dem.transform, "dtype": "int32"}

@@ -7,7 +7,6 @@ a point inside it.
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from rasterio.features import rasterize
 from millpond.capacity.errors import CapacityError
 from millpond.capacity.factors import SMALLEST_WATER_KM2, known_labels, rasterized
 from millpond.capacity.inventory import MILLION_M3_PER_ACRE_FOOT
-from millpond.capacity.terrain import FlowNetwork, recondition
+from millpond.capacity.terrain import FlowNetwork, place_on_earth, read_elevation, recondition
 from millpond.capacity.water import polygons_of
 from millpond.files import replacing
 from millpond.raster import Raster, RasterError, check_same_grid, open_raster, read_onto
@@ -239,15 +238,12 @@ def flow_network(
     CapacityError
         If the DEM or the streams are unusable.
     """
-    elevation = dem.read(scaled=True)[0]
-    grid = {"transform": dem.transform, "crs": dem.crs}
-    net = FlowNetwork.from_dem(elevation, **grid)
-    if streams is None:
-        return net
-    lines = _onto(read_vector(streams, layer=layer, option="--streams-layer"), streams, dem, reproject)
-    burnt = rasterize(lines.geometry, dem.shape, transform=dem.transform, all_touched=True, dtype="uint8") > 0
-    bent = FlowNetwork.from_dem(recondition(elevation, burnt), **grid)
-    return replace(bent, filled_m=net.filled_m, slope_deg=net.slope_deg)
+    elevation, bent = read_elevation(dem), None
+    if streams is not None:
+        lines = _onto(read_vector(streams, layer=layer, option="--streams-layer"), streams, dem, reproject)
+        burnt = rasterize(lines.geometry, dem.shape, transform=dem.transform, all_touched=True, dtype="uint8") > 0
+        bent = recondition(elevation, burnt)
+    return FlowNetwork.from_dem(elevation, transform=dem.transform, crs=dem.crs, surface_m=bent)
 
 
 def in_million_m3(capacity: pd.Series, unit: str) -> pd.Series:
@@ -265,10 +261,10 @@ def in_million_m3(capacity: pd.Series, unit: str) -> pd.Series:
 
 def check_crs(raster: Raster) -> None:
     """Refuse a raster that doesn't say where it is."""
-    if raster.crs is None:
-        raise CapacityError(
-            f"{raster.paths[0]}: no coordinate reference system found, one expected. Set it (gdal_edit -a_srs)."
-        )
+    try:
+        place_on_earth(raster.crs)
+    except CapacityError as error:
+        raise CapacityError(f"{raster.paths[0]}: {error}") from None
 
 
 def check_columns(table: pd.DataFrame, path: Path, *names: str | None) -> None:

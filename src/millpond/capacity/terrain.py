@@ -4,21 +4,25 @@ Depressions are filled (Wang and Liu 2006, doi:10.1080/13658810500433453, as pyf
 the neighbour with the steepest drop (D8; O'Callaghan and Mark 1984, doi:10.1016/S0734-189X(84)80011-0). Flats drain
 away from higher ground and towards lower (Garbrecht and Martz 1997, doi:10.1016/S0022-1694(96)03138-1), as in TauDEM.
 Then one sweep from the divides down gives each cell the aggregates of its catchment, so the cost doesn't grow with the
-number of reservoirs. Distances and areas are those of the ellipsoid where coordinates are geographic.
+number of reservoirs. Distances and areas are those on the ellipsoid, whatever the map. Filling is for directions only:
+the elevation of the ground is kept beside it.
 """
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numba
 import numpy as np
 import pyflwdir
-from pyproj import CRS, Proj, Transformer
+from pyproj import CRS, Transformer
+from pyproj.database import get_units_map
 from rasterio.transform import Affine
-from scipy.ndimage import distance_transform_edt
+from scipy import ndimage
 
 from millpond.capacity.errors import CapacityError
+from millpond.raster import Raster
 
 # The step to each neighbour and the code of its direction: east, north, west, south, then the diagonals. Of equal ways
 # out of a flat the first is taken, so straight ones go first, as in TauDEM.
@@ -28,8 +32,13 @@ _ESRI = np.array([1, 64, 16, 4, 128, 32, 8, 2], np.uint8)
 _ENCODINGS = {"esri": _ESRI, "taudem": np.array([1, 3, 5, 7, 2, 4, 6, 8])}
 _PIT, _NO_DATA = np.uint8(0), np.uint8(247)  # pyflwdir's codes
 
-LARGEST_SCALE_ERROR = 0.05
-"""Projections whose scale differs more from 1 are refused."""
+LARGEST_DISTORTION = 0.05
+"""Grids whose cells differ by more in area along a row, or in their two diagonals, are refused: sizes go by row."""
+
+LAND_M = (-500.0, 9000.0)
+"""No land is lower or higher: the shore of the Dead Sea is at -430 m, Mount Everest at 8,849 m."""
+
+_BYTES_PER_CELL = 165  # measured, with the aggregates
 
 
 class Catchments(NamedTuple):
@@ -44,59 +53,75 @@ class Catchments(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FlowNetwork:
-    """Flow directions on a DEM; made by `from_dem` or `from_d8`. Takes about 140 bytes a cell with its aggregates.
+    """Flow directions on a DEM; made by `from_dem` or `from_d8`. Takes about 165 bytes a cell with its aggregates.
 
     Attributes
     ----------
     flow : pyflwdir.FlwdirRaster
         Directions and the order of the cells.
+    elevation_m : (rows, cols) float32 array
+        The ground; NaN where unknown.
+    surface_m : (rows, cols) float32 array
+        What the directions follow: the ground, unless `from_dem` was told otherwise.
     filled_m : (rows, cols) float32 array
-        Elevation with depressions filled; NaN where unknown.
+        The surface with depressions filled.
     slope_deg : (rows, cols) float32 array
         Horn's slope of the ground as it is.
     cell_width_m, cell_height_m : (rows,) arrays
         Size of the cells of each row on the ground.
     transform : affine.Affine
     crs : pyproj.CRS
+    sinks : (n,) array of int
+        Flat indexes of cells inside the grid where water gathers (`with_sinks`).
     """
 
     flow: pyflwdir.FlwdirRaster
+    elevation_m: np.ndarray
+    surface_m: np.ndarray
     filled_m: np.ndarray
     slope_deg: np.ndarray
     cell_width_m: np.ndarray
     cell_height_m: np.ndarray
     transform: Affine
     crs: CRS
+    sinks: np.ndarray = field(default_factory=lambda: np.array([], np.intp))
 
     @classmethod
-    def from_dem(cls, elevation: np.ndarray, *, transform: Affine, crs, nodata: float | None = None) -> "FlowNetwork":
+    def from_dem(
+        cls, elevation: np.ndarray, *, transform: Affine, crs, nodata: float | None = None, surface_m=None
+    ) -> "FlowNetwork":
         """Fill depressions and derive D8 directions.
 
         Parameters
         ----------
         elevation : (rows, cols) array
-            Ground elevation in metres; NaN or `nodata` where unknown.
+            Ground elevation in metres; masked, NaN or `nodata` where unknown, and as `elevation_of` where impossible.
         transform : affine.Affine
             North up.
         crs
             Anything that `pyproj.CRS.from_user_input` takes; projected or geographic.
         nodata : float, optional
+        surface_m : (rows, cols) array, optional
+            What the directions follow instead of the ground, such as from `recondition`.
 
         Raises
         ------
         CapacityError
-            If there is no coordinate reference system, the grid is rotated, no cell has data, or the DEM is flat.
+            If there is no coordinate reference system, the grid is rotated, no cell has data, the DEM is flat, or the
+            memory isn't there.
         """
-        elevation = _as_elevation(elevation, nodata)
+        elevation = elevation_of(elevation, nodata)
         crs, width, height = cell_size_m(elevation.shape, transform, crs)
-        _, flooded = pyflwdir.dem.fill_depressions(elevation, nodata=np.nan)
-        flood = pyflwdir.from_array(flooded, ftype="d8", check_ftype=False)
-        # pyflwdir fills by sums in float32, which can leave a pit an ulp below its way out.
-        filled = _levels(flood.idxs_seq, flood.idxs_ds, elevation)
-        codes = _steepest(filled, width, height)
-        flat = (codes == _PIT) & (flooded != _PIT)  # where the flood began, water leaves the grid
-        _drain_flats(codes, filled, flat, width, height)
-        return cls._finish(codes, filled, horn_slope_deg(elevation, width, height), width, height, transform, crs)
+        check_memory(elevation.shape)
+        known = elevation[~np.isnan(elevation)]
+        if known.size == 0:
+            raise CapacityError("no cell of the DEM has data. Check the file and its no-data value.")
+        if known.min() == known.max():
+            raise CapacityError(f"a flat DEM found (all cells {known.min():g} m), relief expected. Check the file.")
+        surface = elevation if surface_m is None else surface_m
+        codes, filled = _route(surface, width, height, np.array([], int))
+        slope = horn_slope_deg(elevation, width, height)
+        return cls._finish(codes, elevation, surface, filled, slope, width, height, transform, crs)
 
     @classmethod
     def from_d8(cls, codes: np.ndarray, *, encoding: str, transform: Affine, crs) -> "FlowNetwork":
@@ -125,14 +150,40 @@ class FlowNetwork:
             raise CapacityError(f"no cell with a {encoding} direction found. Check the encoding and the file.")
         crs, width, height = cell_size_m(esri.shape, transform, crs)
         unknown = np.full(esri.shape, np.nan, np.float32)
-        return cls._finish(esri, unknown, unknown, width, height, transform, crs)
+        return cls._finish(esri, unknown, unknown, unknown, unknown, width, height, transform, crs)
 
     @classmethod
-    def _finish(cls, codes, filled, slope, width, height, transform, crs) -> "FlowNetwork":
-        flow = pyflwdir.from_array(codes, ftype="d8", check_ftype=False, transform=transform, latlon=crs.is_geographic)
+    def _finish(cls, codes, *attributes) -> "FlowNetwork":
+        flow = pyflwdir.from_array(codes, ftype="d8", check_ftype=False)
         if len(flow.idxs_seq) < flow.mask.sum():
             raise CapacityError("directions that run in a circle found, every cell must drain. Derive them anew.")
-        return cls(flow, filled, slope, width, height, transform, crs)
+        return cls(flow, *attributes)
+
+    def with_sinks(self, sinks: np.ndarray) -> "FlowNetwork":
+        """The network in which what comes into the depression of a sink gathers there, not on its filled flat.
+
+        From a sink, water runs on where it left the depression before, straight to the first cell beyond: what lies
+        downstream keeps what lies upstream.
+
+        Parameters
+        ----------
+        sinks : (n,) array of int
+            Flat indexes of cells, such as the beds of lakes.
+        """
+        before = self.flow.idxs_ds
+        every = np.union1d(self.sinks, sinks)
+        codes, filled = _route(self.surface_m, self.cell_width_m, self.cell_height_m, every)
+        flow = pyflwdir.from_array(codes, ftype="d8", check_ftype=False)
+        gathers = flow.basins(idxs=every, ids=np.arange(1, every.size + 1, dtype=np.uint32)).ravel()
+        downstream = flow.idxs_ds.copy()
+        downstream[self.sinks] = before[self.sinks]
+        for sink in sinks:
+            way = _way_down(before, sink)
+            last = np.flatnonzero(gathers[way] == gathers[sink])[-1]
+            if last + 1 < way.size and sink not in _way_down(downstream, way[last + 1]):
+                downstream[sink] = way[last + 1]
+        flow = pyflwdir.FlwdirRaster(downstream, self.shape, "d8")
+        return replace(self, flow=flow, filled_m=filled, sinks=every)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -171,7 +222,7 @@ class FlowNetwork:
             self.cell_width_m,
             self.cell_height_m,
             self.slope_deg.ravel(),
-            self.filled_m.ravel(),
+            self.elevation_m.ravel(),
         )
         with np.errstate(invalid="ignore"):  # no mean without data
             mean_slope = slope / area
@@ -205,14 +256,9 @@ class FlowNetwork:
         cut : array of int, optional
             As in `catchments`: what lies upstream of these cells doesn't count below them.
         """
-        known = np.pad(self.flow.mask.reshape(self.shape), 1)
-        rows, cols = self.shape
-        beside = np.zeros(self.shape, bool)
-        for down, right in zip(_ROW_STEP, _COL_STEP, strict=True):
-            beside |= ~known[1 + down : 1 + down + rows, 1 + right : 1 + right + cols]
-        return _spread_downstream(self.flow.idxs_seq, self.flow.idxs_ds, self._passes(cut), beside.ravel()).reshape(
-            self.shape
-        )
+        at_edge = _edge(self.flow.mask.reshape(self.shape)).ravel()
+        reached = _spread_downstream(self.flow.idxs_seq, self.flow.idxs_ds, self._passes(cut), at_edge)
+        return reached.reshape(self.shape)
 
     def _passes(self, cut: np.ndarray | None) -> np.ndarray:
         passes = np.ones(self.filled_m.size, bool)
@@ -285,9 +331,9 @@ def recondition(
             f"streams of shape {streams.shape} with {int(streams.sum())} cells found, a network on the DEM's grid "
             f"{elevation_m.shape} expected. Rasterize the streams onto the DEM."
         )
-    to_stream, stream = distance_transform_edt(~streams, return_indices=True)
+    to_stream, stream = ndimage.distance_transform_edt(~streams, return_indices=True)
     buffer = to_stream <= buffer_cells
-    to_outside, outside = distance_transform_edt(buffer | unknown, return_indices=True)
+    to_outside, outside = ndimage.distance_transform_edt(buffer | unknown, return_indices=True)
     bed = elevation_m[tuple(stream)] - smooth_drop_m
     bank = elevation_m[tuple(outside)]
     bent = bed + (bank - bed) * to_stream / np.maximum(to_stream + to_outside, 1)
@@ -296,63 +342,166 @@ def recondition(
     return out.astype(np.float32)
 
 
-def _as_elevation(elevation: np.ndarray, nodata: float | None) -> np.ndarray:
-    values = np.array(elevation, np.float32)
-    if values.ndim != 2:
-        raise CapacityError(f"elevation of shape {values.shape} found, (rows, cols) expected. Pass one band.")
-    if nodata is not None:
-        values[np.asarray(elevation) == nodata] = np.nan
-    known = values[np.isfinite(values)]
-    if known.size == 0:
-        raise CapacityError("no cell of the DEM has data. Check the file and its no-data value.")
-    if known.min() == known.max():
-        raise CapacityError(f"a flat DEM found (all cells {known.min():g} m), relief expected. Check the file.")
-    values[~np.isfinite(values)] = np.nan
-    return values
+def read_elevation(dem: Raster) -> np.ndarray:
+    """(rows, cols) float32 elevation in metres of a DEM's first band, NaN where unknown.
 
-
-def cell_size_m(shape: tuple[int, int], transform: Affine, crs) -> tuple[CRS, np.ndarray, np.ndarray]:
-    """The reference system, and (rows,) width and height of the cells of each row on the ground.
+    The unit is that of the band, else that of the vertical reference system, else the metre.
 
     Raises
     ------
     CapacityError
-        If there is no reference system, the grid isn't north up, or a projected map isn't true to scale, such as Web
-        Mercator far from the equator.
+        If the unit isn't known.
     """
-    if crs is None:
-        raise CapacityError("no coordinate reference system found, needed for lengths. Set it in the DEM (gdal_edit).")
+    unit, metres = dem.units[0], 1.0
+    vertical = [] if dem.crs is None else CRS.from_user_input(dem.crs).sub_crs_list[1:]
+    if unit:
+        known = {name.lower(): found.conv_factor for name, found in get_units_map(category="linear").items()}
+        known |= {"m": 1.0, "meter": 1.0, "meters": 1.0, "metres": 1.0, "ft": 0.3048, "feet": 0.3048}
+        known |= {"ftus": known["us survey foot"], "us-ft": known["us survey foot"]}
+        if unit.lower() not in known:
+            raise CapacityError(
+                f"{dem.paths[0]}: elevations in {unit!r} found, metres (m) or feet (ft) expected. Correct the unit of "
+                "the band (gdal_edit -units m), or convert the DEM (gdal_calc)."
+            )
+        metres = known[unit.lower()]
+    elif vertical:
+        metres = vertical[0].axis_info[0].unit_conversion_factor
+    return elevation_of(dem.read(scaled=True)[0] * metres)
+
+
+def elevation_of(values: np.ndarray, nodata: float | None = None) -> np.ndarray:
+    """(rows, cols) float32 elevation in metres, NaN where masked, infinite or `nodata`, or outside `LAND_M`.
+
+    Warns
+    -----
+    UserWarning
+        Of cells outside `LAND_M`: voids that the file doesn't declare.
+
+    Raises
+    ------
+    CapacityError
+        If the shape is another.
+    """
+    if np.ndim(values) != 2:
+        raise CapacityError(f"elevation of shape {np.shape(values)} found, (rows, cols) expected. Pass one band.")
+    found = np.ma.getdata(values)
+    with np.errstate(over="ignore"):
+        elevation = np.array(found, np.float32)
+    elevation[np.ma.getmaskarray(values) | ~np.isfinite(elevation) | (found == nodata)] = np.nan
+    low, high = LAND_M
+    impossible = (elevation < low) | (elevation > high)
+    if impossible.any():
+        example = elevation[impossible][0]
+        warnings.warn(
+            f"{impossible.sum()} cells with elevations such as {example:g} m found, {low:g} to {high:g} m expected: "
+            f"they count as unknown. Declare the no-data value (gdal_edit -a_nodata {example:g}), or convert the unit.",
+            UserWarning,
+            stacklevel=2,
+        )
+        elevation[impossible] = np.nan
+    return elevation
+
+
+def check_memory(shape: tuple[int, int]) -> None:
+    """Refuse a DEM whose flow network doesn't fit into memory, before the work starts."""
+    size = shape[0] * shape[1] * _BYTES_PER_CELL
+    try:
+        np.empty(size, np.uint8)
+    except MemoryError:
+        raise CapacityError(
+            f"a DEM of {shape[0]} x {shape[1]} cells found, which needs about {size / 1e9:.1f} GB of memory: more than "
+            "there is. Cut it to the catchments (gdalwarp -te), or make its cells larger (gdalwarp -tr)."
+        ) from None
+
+
+def place_on_earth(crs: object) -> CRS:
+    """The reference system, without its vertical part.
+
+    Raises
+    ------
+    CapacityError
+        If there is none, or it is a local one, which has no place on Earth.
+    """
+    crs = None if crs is None else CRS.from_user_input(crs)
+    if crs is None or crs.geodetic_crs is None:
+        found = "no coordinate reference system" if crs is None else f"a local reference system ({crs.name})"
+        raise CapacityError(
+            f"{found} found, one with a place on Earth expected. Set it in the file (gdal_edit -a_srs)."
+        )
+    return crs.sub_crs_list[0] if crs.is_compound else crs
+
+
+def cell_size_m(shape: tuple[int, int], transform: Affine, crs: object) -> tuple[CRS, np.ndarray, np.ndarray]:
+    """The reference system, and (rows,) width and height of the cells in the middle column, along the ellipsoid.
+
+    Raises
+    ------
+    CapacityError
+        If there is no reference system with a place on Earth, the grid isn't north up or isn't on Earth, or cells
+        differ by more than `LARGEST_DISTORTION`.
+    """
+    crs = place_on_earth(crs)
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
         raise CapacityError("a rotated or flipped grid found, north up expected. Warp the DEM (gdalwarp).")
-    crs = CRS.from_user_input(crs)
-    rows = np.arange(shape[0])
-    if not crs.is_geographic:
-        _check_scale(crs, transform @ (0.5, shape[0] / 2))
-        metres = crs.axis_info[0].unit_conversion_factor
-        return crs, np.full(len(rows), transform.a * metres), np.full(len(rows), -transform.e * metres)
+    rows, cols = shape
     geod = crs.get_geod()
-    top = transform.f + rows * transform.e
+    if crs.is_geographic:  # the same at every longitude
+        columns, to_degrees = np.array([0.0]), lambda *degrees: degrees
+    else:
+        columns = transform.c + transform.a * np.array([cols // 2, 0, cols - 1])
+        to_degrees = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True).transform
+    left, top = np.meshgrid(columns, transform.f + transform.e * np.arange(rows))
+    right, bottom = left + transform.a, top + transform.e
     middle = top + transform.e / 2
-    here, there = np.zeros(len(rows)), np.full(len(rows), transform.a)
-    width = geod.inv(here, middle, there, middle)[2]
-    height = geod.inv(here, top, here, top + transform.e)[2]
+
+    def length_m(x, y, other_x, other_y):
+        return geod.inv(*to_degrees(x, y), *to_degrees(other_x, other_y))[2]
+
+    width, height = length_m(left, middle, right, middle), length_m(left, top, left, bottom)
+    falling, rising = length_m(left, top, right, bottom), length_m(left, bottom, right, top)
     if not (np.isfinite(width).all() and np.isfinite(height).all()):
         raise CapacityError(
-            f"latitudes from {top[-1] + transform.e:g} to {top[0]:g} found, -90 to 90 degrees expected in {crs.name}. "
-            "Check the coordinates and their reference system."
+            f"rows from {bottom.min():g} to {top.max():g} found, which lie outside {crs.name}. Check the coordinates "
+            "and their reference system."
         )
-    return crs, width, height
-
-
-def _check_scale(crs: CRS, place: tuple[float, float]) -> None:
-    degrees = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True).transform(*place)
-    factors = Proj(crs).get_factors(*degrees)
-    worst = max(factors.meridional_scale, factors.parallel_scale, key=lambda scale: abs(np.log(scale)))
-    if not abs(worst - 1) <= LARGEST_SCALE_ERROR:
+    area = width * height
+    pairs = (area, area[:, :1]), (falling, rising)
+    distortion = max(np.abs(one / other - 1).max() for one, other in pairs)
+    if distortion > LARGEST_DISTORTION:
         raise CapacityError(
-            f"a map of scale {worst:.2f} found ({crs.name}), within {LARGEST_SCALE_ERROR:.0%} of 1 expected: its "
-            "lengths aren't those on the ground. Warp the DEM to UTM (gdalwarp -t_srs)."
+            f"cells that differ by {distortion:.0%} in area along a row or in their diagonals found ({crs.name}), less "
+            f"than {LARGEST_DISTORTION:.0%} expected. Warp the DEM to UTM (gdalwarp -t_srs), or cut it."
         )
+    return crs, width[:, 0], height[:, 0]
+
+
+def _route(surface, width, height, sinks) -> tuple[np.ndarray, np.ndarray]:
+    """ESRI codes of the way to the edge or to a sink (flat indexes), and the surface filled up to it."""
+    known = ~np.isnan(surface)
+    starts = np.concatenate([np.flatnonzero(_edge(known)), sinks])
+    _, flooded = pyflwdir.dem.fill_depressions(surface, idxs_pit=starts, nodata=np.nan)
+    flood = pyflwdir.from_array(flooded, ftype="d8", check_ftype=False)
+    # pyflwdir fills by sums in float32, which can leave a pit an ulp below its way out.
+    filled = _levels(flood.idxs_seq, flood.idxs_ds, surface)
+    codes = _steepest(filled, width, height)
+    codes.flat[sinks] = _PIT
+    flat = (codes == _PIT) & (flooded != _PIT)  # where the flood began, water leaves the grid or gathers
+    _drain_flats(codes, filled, flat, width, height)
+    return codes, filled
+
+
+def _edge(known: np.ndarray) -> np.ndarray:
+    """Known cells at the edge of the grid, or beside an unknown one."""
+    inner = ndimage.binary_erosion(known, np.ones((3, 3)))
+    return known & ~inner
+
+
+def _way_down(downstream: np.ndarray, cell: int) -> np.ndarray:
+    """The cells from one to the end of its flow path."""
+    way = [cell]
+    while downstream[way[-1]] != way[-1]:
+        way.append(downstream[way[-1]])
+    return np.array(way)
 
 
 @numba.njit(cache=True)
