@@ -244,6 +244,11 @@ def main() -> int:
     failed = []
     for chapter in chapters(root):
         committed, staged = root / f"{chapter}.ipynb", root / f"_build/source/{chapter}.ipynb"
+        if options.verb == "stage" and options.execute == "off":
+            if not committed.exists():
+                sys.exit(f"{chapter}.ipynb is missing: make it with `make notebooks`.")
+            put(committed, staged)
+            continue
         sides = edited(root, chapter)
         if options.verb == "notebooks" and "ipynb" in sides and not options.force:
             other = "; the .py was edited too, so merge by hand" if "py" in sides else ""
@@ -260,11 +265,6 @@ def main() -> int:
             print(f"  {chapter}: the .py and the .ipynb were both edited; taking the .{side}, the newer", flush=True)
         elif sides and committed.exists():
             print(f"  {chapter}: the .py and the .ipynb differ; taking the .{side}, which was edited", flush=True)
-        if options.verb == "stage" and options.execute == "off":
-            if not committed.exists():
-                sys.exit(f"{chapter}.ipynb is missing: make it with `make notebooks`.")
-            put(committed, staged)
-            continue
         executed = up_to_date(root, chapter, side, options.force, options.cell_seconds)
         if executed is None:
             failed.append(str(chapter))
