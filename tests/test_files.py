@@ -8,7 +8,7 @@ import time
 import pytest
 
 from millpond.errors import MillpondError
-from millpond.files import make_folder, replacing, write_text
+from millpond.files import check_target, make_folder, replacing, write_text
 
 
 class PondError(MillpondError):
@@ -121,3 +121,12 @@ def test_a_folder_is_made_with_those_above_it_or_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(PondError, match=r"file/pond: not made \(Not a directory\), a folder expected\. Choose another"):
         make_folder(tmp_path / "file" / "pond", PondError)
+
+
+def test_a_folder_that_takes_no_file_is_found_before_the_work(tmp_path, monkeypatch):
+    def refuse(dir):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(PondError, match=r"levels\.csv: not written \(Permission denied\), a writable folder"):
+        check_target(tmp_path / "levels.csv", PondError)

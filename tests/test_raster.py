@@ -1,6 +1,8 @@
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -372,3 +374,10 @@ def test_a_full_disk_is_noticed_even_if_gdal_says_nothing(write, tmp_path):
     run = subprocess.run([sys.executable, "-c", FULL_DISK, grid, out], capture_output=True, text=True, check=True)
     assert str(out) in run.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == [grid.name]
+
+
+def test_a_name_that_is_no_utf8_is_refused_with_the_name(tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/gr\xfcn.tif"))
+    path.write_bytes(b"")
+    with pytest.raises(RasterError, match=r"gr\\udcfcn\.tif': a file name found that isn't UTF-8.* Rename the file"):
+        open_raster(path)

@@ -3,6 +3,7 @@
 import glob
 import os
 import secrets
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +33,10 @@ def check_target(path: str | Path, error: type[MillpondError], inputs: Iterable[
         raise error(f"{path}: no folder {path.parent} found, an existing one expected. Make it, or check the path.")
     if path.exists() and not path.is_file():
         raise error(f"{path}: a folder or device found, a file to write expected. Choose another name.")
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()  # rights alone don't tell: a disk may be read-only
+    except OSError as refusal:
+        raise error(_not_written(path, refusal)) from None
 
 
 def make_folder(path: str | Path, error: type[MillpondError]) -> None:
@@ -71,12 +76,14 @@ def replacing(path: str | Path, error: type[MillpondError], inputs: Iterable[str
         yield unfinished
         os.replace(unfinished, path)
     except OSError as refusal:
-        reason = refusal.strerror or refusal
-        raise error(
-            f"{path}: not written ({reason}), a writable folder with free space expected. Check both."
-        ) from None
+        raise error(_not_written(path, refusal)) from None
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _not_written(path: Path, refusal: OSError) -> str:
+    reason = refusal.strerror or refusal
+    return f"{path}: not written ({reason}), a writable folder with free space expected. Check both."
 
 
 def write_text(path: str | Path, text: str, error: type[MillpondError], inputs: Iterable[str | Path] = ()) -> None:

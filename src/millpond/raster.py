@@ -361,6 +361,12 @@ def _readable(path: str | Path) -> Iterator[None]:
 
 def _open(path: str | Path, stack: ExitStack) -> rasterio.DatasetReader:
     # Archives and remote files ("/vsi...", "s3://...") are left to GDAL; only plain paths can be checked beforehand.
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise RasterError(
+            f"{str(path)!a}: a file name found that isn't UTF-8, one in UTF-8 expected. Rename the file."
+        ) from None
     if "://" not in str(path) and not str(path).startswith("/vsi") and not Path(path).exists():
         raise RasterError(f"{path}: no such file found, a raster expected. Check the path.")
     try:

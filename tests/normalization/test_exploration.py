@@ -23,6 +23,7 @@ from millpond.normalization.exploration import (
     patch_statistics,
     region_name,
 )
+from millpond.normalization.patches import raster_files
 from millpond.raster import RasterError
 
 BANDS = ("B02", "B03")
@@ -317,6 +318,37 @@ def test_a_patch_that_is_there_twice_counts_once(tmp_path):
     statistics = patch_statistics(tmp_path, bands=BANDS, offset=0)
     assert statistics.n_patches == 2
     assert statistics.skipped == {"place and day of an earlier patch": ["two/a_20190101.tif"]}
+
+
+def test_a_patch_that_cannot_be_read_is_skipped_and_named(tmp_path):
+    write_patch(tmp_path, "a_20190101", [[[1, 2, 3]]] * 2)
+    (tmp_path / "b_20190101.tif").write_text("no raster")
+    write_patch(tmp_path, "c_20190101", [[[1, 2, 3]]], bands=BANDS[:1])
+    cut = write_patch(tmp_path, "d_20190106", np.ones((2, 200, 200), np.uint16))
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2])
+    for name in ("d_20190201", "d_20190301"):  # most patches are as large as the one that is cut off
+        write_patch(tmp_path, name, np.ones((2, 200, 200), np.uint16))
+    statistics = patch_statistics(tmp_path, bands=BANDS, offset=0)
+    assert statistics.n_patches == 2
+    unread = ["b_20190101.tif", "c_20190101.tif", "d_20190106.tif"]
+    assert statistics.skipped["not readable, or without one of the bands"] == unread
+
+
+def test_if_no_patch_can_be_read_the_first_refusal_tells_why(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}_20190101.tif").write_text("no raster")
+    with pytest.raises(RasterError, match=r"a_20190101\.tif: no raster found"):
+        patch_statistics(tmp_path, bands=BANDS)
+
+
+def test_links_to_folders_are_followed_and_hidden_files_passed_over(tmp_path):
+    write_patch(tmp_path / "archive", "a_20190101", [[[1, 2, 3]]] * 2)
+    patches = tmp_path / "patches"
+    patches.mkdir()
+    (patches / "linked").symlink_to(tmp_path / "archive")
+    (patches / "._a_20190101.tif").write_text("what macOS leaves")
+    assert raster_files(patches) == [patches / "linked" / "a_20190101.tif"]
 
 
 def test_a_file_is_no_folder(tmp_path):

@@ -1,3 +1,6 @@
+import operator
+from functools import reduce
+
 import numpy as np
 import pytest
 import rasterio
@@ -5,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from millpond.normalization import BandHistogram, NormalizationError
-from millpond.normalization.histogram import offset_of_scene
+from millpond.normalization import BandHistogram, NormalizationError, fit_normalization
+from millpond.normalization.histogram import N_DN, offset_of_scene
 from millpond.raster import RasterError, open_raster
 
 BANDS = ("B02", "B03")
@@ -172,6 +175,13 @@ def test_rasters_are_counted_like_arrays(scenes):
     np.testing.assert_array_equal(histogram.counts, BandHistogram.from_array(stacked, BANDS).counts)
     assert histogram.sources == ("scene0.tif", "scene1.tif", "scene2.tif")
     assert histogram.offset == 0
+
+
+def test_of_many_files_a_few_names_are_kept_and_all_are_counted():
+    parts = [BandHistogram(np.ones((1, N_DN), np.int64), ("B02",), 0, (f"{i}.tif",)) for i in range(8)]
+    total = reduce(operator.add, parts)
+    assert (total.sources, total.n_sources) == (("0.tif", "1.tif", "2.tif", "3.tif", "4.tif"), 8)
+    assert fit_normalization("p1-p99", total).source == "0.tif, 1.tif, 2.tif, 3.tif, 4.tif and 3 more"
 
 
 def test_several_scenes_of_unknown_offset_warn(scenes):

@@ -21,8 +21,15 @@ from tqdm import tqdm
 from millpond.files import write_text
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.histogram import DEFAULT_BANDS, N_DN, BandHistogram, check_offset, read_digital_numbers
-from millpond.normalization.patches import UNLABELLED, WORLD_COVER, Patch, codes_expected, find_patches
-from millpond.raster import band_name, check_same_grid, open_raster
+from millpond.normalization.patches import (
+    UNLABELLED,
+    UNREADABLE,
+    WORLD_COVER,
+    Patch,
+    codes_expected,
+    find_patches,
+)
+from millpond.raster import RasterError, band_name, check_same_grid, open_raster
 
 DIMENSIONS = ("landcover", "region", "month")
 BY = ("landcover", "region", "month", "landcover:region")
@@ -416,7 +423,13 @@ def _count_place(place, by, bands, names, nodata, region_size_deg, one_date, max
     left_out = []
     most, best = -1, {}
     for patch in place:
-        covers, masked, n_pixels = _count_patch(patch, bands, names, nodata, harmonize)
+        try:
+            covers, masked, n_pixels = _count_patch(patch, bands, names, nodata, harmonize)
+        except RasterError as refusal:
+            if not str(refusal).startswith(f"{patch.path}:"):  # it is about labels or a mask
+                raise
+            left_out.append((UNREADABLE, patch.name))
+            continue
         if masked > max_masked * n_pixels and masked < n_pixels:
             left_out.append((f"more than {max_masked:.0%} masked", patch.name))
             continue

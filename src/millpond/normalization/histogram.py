@@ -28,6 +28,9 @@ N_DN = 65536
 DEFAULT_BANDS = ("B02", "B03", "B04", "B08")
 """The study's bands: blue, green, red and near infrared, all at 10 m."""
 
+N_SOURCES = 5
+"""So many names of files are kept; there may be half a million."""
+
 
 @dataclass(frozen=True, eq=False)
 class BandHistogram:
@@ -40,7 +43,9 @@ class BandHistogram:
     offset : int or None
         Radiometric offset that the digital numbers include (0 or 1000 for Sentinel-2); None if unknown.
     sources : tuple of str
-        Names of the files counted.
+        Names of the files counted, the first `N_SOURCES` of them.
+    n_sources : int
+        How many files that were.
     nodata : int or None
         Digital number that wasn't counted.
     """
@@ -50,9 +55,13 @@ class BandHistogram:
     offset: int | None = None
     sources: tuple[str, ...] = field(default=())
     nodata: int | None = 0
+    n_sources: int | None = None
 
     def __post_init__(self):
         check_offset(self.offset)
+        if self.n_sources is None:
+            object.__setattr__(self, "n_sources", len(self.sources))
+        object.__setattr__(self, "sources", tuple(sorted(self.sources)[:N_SOURCES]))
 
     @property
     def offset_in_words(self) -> str:
@@ -231,8 +240,12 @@ class BandHistogram:
                 f"histograms without {self.nodata} and without {other.nodata} as no data found, one such value "
                 "expected. Count both with the same nodata (--nodata)."
             )
-        sources = tuple(sorted({*self.sources, *other.sources}))
-        return replace(self, counts=self.counts + other.counts, sources=sources)
+        return replace(
+            self,
+            counts=self.counts + other.counts,
+            sources=tuple({*self.sources, *other.sources}),
+            n_sources=self.n_sources + other.n_sources,
+        )
 
     def harmonized(self) -> "BandHistogram":
         """The same pixels with the radiometric offset taken off.

@@ -6,9 +6,11 @@ ESA WorldCover and `<name>_mask.tif`, which is not zero where a pixel is left ou
 `LAND_COVER` labels a whole patch.
 """
 
+import glob
 import math
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +21,7 @@ from tqdm import tqdm
 
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.histogram import found_offset, warn_of_doubts
-from millpond.raster import Raster, open_raster
+from millpond.raster import Raster, RasterError, open_raster
 from millpond.sentinel2 import date_in_name
 
 WORLD_COVER = {
@@ -41,6 +43,9 @@ UNLABELLED = "unlabelled"
 """Land cover of pixels without a label."""
 
 _PIXEL_SIZE_TOLERANCE = 0.05
+UNREADABLE = "not readable, or without one of the bands"
+"""Why a patch is skipped that `millpond.raster` refuses."""
+
 _LABELS, _MASK = "_landcover", "_mask"
 _BESIDE = (_LABELS, _MASK, "_parcels")
 _ENDINGS = (".tif", ".tiff")
@@ -70,8 +75,8 @@ def find_patches(
     """Look at the headers of all patches below a folder.
 
     Patches may lie in different UTM zones. Those whose size in pixels is not the most frequent one, whose pixels are
-    more than 5 % larger or smaller than the most frequent ones, that lack a coordinate reference system, or a date
-    where `dated`, or that have place and day of an earlier one, are skipped.
+    more than 5 % larger or smaller than the most frequent ones, that can't be read, lack a band, a coordinate reference
+    system, or a date where `dated`, or that have place and day of an earlier one, are skipped.
 
     Parameters
     ----------
@@ -95,7 +100,7 @@ def find_patches(
     NormalizationError
         If there is no patch, a tag can't be read, or labels or a mask belong to no patch or are there twice.
     RasterError
-        If a file is no raster or lacks a band.
+        If no file can be read that has the bands.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -110,10 +115,16 @@ def find_patches(
         )
     skipped: dict[str, list[str]] = {}
     found: list[tuple[Patch, tuple[int, int], float]] = []
-    doubts = []
+    doubts, refusals = [], []
     for path in tqdm(paths, desc="headers", unit="patch", disable=None):
-        with open_raster(path, bands, names=names) as raster:
-            name = path.relative_to(folder).as_posix()
+        name = path.relative_to(folder).as_posix()
+        with ExitStack() as stack:
+            try:
+                raster = stack.enter_context(open_raster(path, bands, names=names))
+            except RasterError as refusal:
+                refusals.append(refusal)
+                skipped.setdefault(UNREADABLE, []).append(name)
+                continue
             acquired = _acquired(raster, path)
             if raster.crs is None:
                 skipped.setdefault("no coordinate reference system", []).append(name)
@@ -130,6 +141,8 @@ def find_patches(
                     )
                 )
     warn_of_doubts(doubts)
+    if len(refusals) == len(paths):
+        raise refusals[0]
     if not found:
         return [], skipped
     # Of sizes that are equally frequent the largest, so that the order of the files doesn't matter.
@@ -169,8 +182,12 @@ def mask_beside(path: Path) -> Path | None:
 
 
 def raster_files(folder: str | Path) -> list[Path]:
-    """All GeoTIFFs below a folder by their names: patches, labels and masks."""
-    return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in _ENDINGS)
+    """All GeoTIFFs below a folder by their names: patches, labels and masks.
+
+    Links to folders are followed. Hidden files are passed over, such as the `._name.tif` that macOS leaves in archives.
+    """
+    below = map(Path, glob.iglob("**", root_dir=folder, recursive=True))
+    return sorted(Path(folder) / path for path in below if path.suffix.lower() in _ENDINGS)
 
 
 def centre_deg(raster) -> tuple[float, float]:

@@ -294,7 +294,7 @@ def fit_normalization(method: str | Method, histogram: BandHistogram, *, source:
         percentiles={
             band: tuple(map(float, p)) for band, p in zip(histogram.bands, histogram.percentile(grid).T, strict=True)
         },
-        source=source or _listed(histogram.sources),
+        source=source or _listed(histogram),
         nodata=histogram.nodata,
     )
 
@@ -534,8 +534,9 @@ class Normalization:
             raise ValueError("a table that decreases or isn't finite")
 
 
-def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+def _listed(histogram: BandHistogram) -> str:
+    n_more = histogram.n_sources - len(histogram.sources)
+    return ", ".join(histogram.sources) + (f" and {n_more:,} more" if n_more else "")
 
 
 def _kind(method) -> str:
