@@ -44,7 +44,8 @@ test: $(READY) ## ruff, pytest (the pairs included), and nbval over all chapters
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest --ignore tests/book/test_browser.py
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env -o filterwarnings= -o addopts= -q notebooks
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout $(CELL_SECONDS) \
+		--nbval-kernel-startup-timeout $(CELL_SECONDS) -o filterwarnings= -o addopts= -q notebooks
 
 browser: $(READY) ## open every page of the rendered book in headless Chromium
 	$(BIN)/python -m pytest tests/book/test_browser.py

@@ -1,6 +1,9 @@
-"""After nbval: how long each chapter took."""
+"""For nbval: threads that wait without spinning, and how long each chapter took."""
 
+import os
 from collections import defaultdict
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # kernels inherit it; spinning threads starve a busy machine
 
 
 def pytest_terminal_summary(terminalreporter):
