@@ -95,7 +95,7 @@ def test_drift_prints_a_table_and_says_what_has_drifted(folder, capsys):
 def test_mistakes_are_one_line_and_nothing_is_written(folder, capsys):
     write("scene.tif", DN)
     assert "no such file found" in fails(capsys, "fit", "missing.tif", "-o", "n.json")
-    assert "'z-score' found, one of min-max" in fails(capsys, "fit", "scene.tif", "--method", "z-score", "-o", "n.json")
+    assert "'softmax' found, one of min-max" in fails(capsys, "fit", "scene.tif", "--method", "softmax", "-o", "n.json")
     assert "B11 missing" in fails(capsys, "fit", "scene.tif", "--bands", "B02,B11", "-o", "n.json")
     assert "a saved normalization expected" in fails(capsys, "apply", "n.json", "scene.tif", "-o", "out.tif")
     assert [path.name for path in folder.iterdir()] == ["scene.tif"]
@@ -152,7 +152,7 @@ def test_the_bare_verb_shows_its_help(capsys):
 
 def test_the_methods_are_listed(capsys):
     assert main(["normalize", "methods"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 8
+    assert len(capsys.readouterr().out.splitlines()) == 8 + 4 + 3
 
 
 def test_masks_beside_scenes_count_and_what_lies_beside_is_no_scene(folder, capsys):

@@ -266,7 +266,7 @@ def test_mistakes_before_a_fit_are_one_line_and_nothing_is_written(folder, data,
     assert "full: a folder that isn't empty found, a new folder" in fails(capsys, "fit", data, "--out", "full")
     assert "notes.txt: a file found, a new folder" in fails(capsys, "fit", data, "--out", "full/notes.txt")
     assert "no folder nowhere found" in fails(capsys, "fit", data, "--out", "nowhere/m")
-    assert "'z-score' found, one of min-max" in fails(capsys, "fit", data, "--out", "m", "--method", "z-score")
+    assert "'softmax' found, one of min-max" in fails(capsys, "fit", data, "--out", "m", "--method", "softmax")
     assert "--months May found, numbers such as 4,6,8" in fails(capsys, "fit", data, "--out", "m", "--months", "May")
     assert "6 images found, none of them in the split train" in fails(capsys, "fit", "val", "--out", "m")
     assert "no file named like AT_1433_S2_10m_256.nc" in fails(capsys, "fit", "full", "--out", "m")

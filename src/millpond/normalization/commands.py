@@ -38,7 +38,7 @@ def _normalize(context: typer.Context) -> None:
 def fit(
     scenes: Scenes,
     out: Annotated[Path, typer.Option("--out", "-o", help="JSON file to write.")],
-    method: Annotated[str, typer.Option(help="One of the eight, see `millpond normalize methods`.")] = "p1-p99",
+    method: Annotated[str, typer.Option(help="A name, see `millpond normalize methods`.")] = "p1-p99",
     bands: Bands = "B02,B03,B04,B08",
     names: Names = None,
     nodata: Nodata = "0",
@@ -64,11 +64,11 @@ def fit(
 
 @app.command()
 def methods() -> None:
-    """List the eight normalizations."""
-    from millpond.normalization.transforms import NORMALIZATIONS
+    """List the study's eight normalizations, Dynamic World's with the other divisor, and what others use."""
+    from millpond.normalization.transforms import DIFFERENCES, NORMALIZATIONS, RIVALS
 
-    for name, method in NORMALIZATIONS.items():
-        typer.echo(f"{name:26} {method}")
+    for name, method in (NORMALIZATIONS | DIFFERENCES | RIVALS).items():
+        typer.echo(f"{name:36} {method}")
 
 
 @app.command()
