@@ -13,9 +13,8 @@ from millpond.level.gauges import read_gauge
 from millpond.level.grid import Grid
 from millpond.level.imagery import Image, is_radar, read_image
 from millpond.level.screening import (
-    SPOILED_FROM,
-    misplaced,
     share_wet,
+    spoiled,
     tells_water,
     warn_of_empty_qa60,
     warn_of_offset,
@@ -174,10 +173,11 @@ def read_scenes(
     Scenes
         Images that are spoiled although their mask is clear, by haze or shadow or a wrong mask, are dropped too. Water
         is what has a higher reflectance in B03 than in B08. A reservoir's smaller water lies inside its larger; so a
-        scene whose water has a pixels should have it in the a pixels that are wet most often in all scenes. If more
-        than `SPOILED_FROM` of a are missing there, or lie elsewhere, the scene is spoiled. This looks at all that
-        models see, beside an `area` too; it needs both bands and looks at no level; however low the water is, it is no
-        reason. A folder of one image has nothing to compare with, unless by `wet_share`. Of several good images of a
+        scene whose water has a pixels should have it in the a pixels that are wet most often in the good scenes, of
+        those that no cloud hides. If more than `SPOILED_FROM` of a are missing there, or lie elsewhere, the scene is
+        spoiled. This looks at `area` and its margin, or at the whole image; it needs both bands and looks at no level;
+        however low the water is, it is no reason. A folder of one image has nothing to compare with, unless by
+        `wet_share`. Of several good images of a
         day the first is kept.
 
     Warns
@@ -234,7 +234,7 @@ def read_scenes(
             matters = grid.inside
         images = _without(images, [image.cloudy[matters].mean() > max_cloud for image in images], "cloudy", dropped)
     if images and masked and tells_water(bands):
-        images = _without(images, misplaced(images, bands, wet_share) > SPOILED_FROM, "spoiled", dropped)
+        images = _without(images, spoiled(images, bands, grid.inside, wet_share), "spoiled", dropped)
     again = [i > 0 and images[i - 1].date == image.date for i, image in enumerate(images)]
     images = _without(images, again, "another image of the same day is kept", dropped)
     table = pd.DataFrame(sorted(dropped), columns=["date", "file", "reason"])

@@ -12,7 +12,7 @@ from millpond.level.imagery import Image
 from millpond.sentinel2 import FIRST_DATE_WITH_OFFSET, OFFSET_DN, REFLECTANCE_PER_DN
 
 SPOILED_FROM = 0.1
-"""Largest share of a scene's water that may lie elsewhere than where all scenes most often have it; chosen on Itoiz."""
+"""Largest share of a scene's water that may lie elsewhere than where good scenes most often have it; chosen on Itoiz."""
 
 SEEN_WET_FROM = 0.1
 """Share of the clear scenes that must show water at a pixel for clouds over it to matter."""
@@ -33,10 +33,11 @@ def looks_wet(image: Image, bands: Sequence[str]) -> np.ndarray:
 
 
 def share_wet(images: list[Image], bands: Sequence[str]) -> np.ndarray | None:
-    """(rows, cols) float32 share of the images in which water was seen, so not through clouds; None if none can be."""
+    """(rows, cols) float32 share of the images without a cloud there that show water; None if none can be seen."""
     if not images or not tells_water(bands):
         return None
-    return sum((looks_wet(image, bands) & ~image.cloudy).astype(np.float32) for image in images) / len(images)
+    wet = sum((looks_wet(image, bands) & ~image.cloudy).astype(np.float32) for image in images)
+    return wet / np.maximum(sum((~image.cloudy).astype(np.float32) for image in images), 1)
 
 
 def where_clouds_matter(
@@ -56,16 +57,42 @@ def where_clouds_matter(
     return with_margin(often, pixel_m) if often.any() else ~often
 
 
-def misplaced(images: list[Image], bands: Sequence[str], wet_share: np.ndarray | None = None) -> np.ndarray:
-    """(n,) share of each image's water that isn't where all, or earlier ones (`wet_share`), have it most often."""
-    water = np.stack([looks_wet(image, bands) for image in images])
-    often = water.mean(axis=0) if wet_share is None else wet_share
-    ranked = np.sort(often, axis=None)
+def spoiled(
+    images: list[Image], bands: Sequence[str], inside: np.ndarray, wet_share: np.ndarray | None = None
+) -> np.ndarray:
+    """(n,) bool: which images have their water elsewhere than where the good ones, or earlier ones, have it.
+
+    Spoiled images blur the map of where water is, and against a blurred map good images of low water look spoiled. So
+    the map is made again without the worst image until none of the others is; then all are judged by it.
+
+    Parameters
+    ----------
+    images : list of Image
+    bands : sequence of str
+    inside : (rows, cols) bool array
+        Where to look.
+    wet_share : (rows, cols) array, optional
+        `share_wet` of earlier images, by which all are judged.
+    """
+    known = np.stack([~image.cloudy[inside] for image in images])
+    water = np.stack([looks_wet(image, bands)[inside] for image in images]) & known
+    kept = np.ones(len(images), bool)
+    while wet_share is None:
+        often = water[kept].sum(axis=0) / np.maximum(known[kept].sum(axis=0), 1)
+        shares = np.where(kept, _misplaced(water, known, often), 0)
+        if shares.max() <= SPOILED_FROM:
+            return _misplaced(water, known, often) > SPOILED_FROM
+        kept[shares.argmax()] = False
+    return _misplaced(water, known, wet_share[inside]) > SPOILED_FROM
+
+
+def _misplaced(water: np.ndarray, known: np.ndarray, often: np.ndarray) -> np.ndarray:
+    """(n,) share of each image's water that isn't where, of the pixels without a cloud, there most often is water."""
     shares = []
-    for seen in water:
+    for seen, clear in zip(water, known, strict=True):
         n_wet = int(seen.sum())
-        rank = ranked[-n_wet] if n_wet else 1.0
-        missing, elsewhere = ((often > rank) & ~seen).sum(), ((often < rank) & seen).sum()
+        rank = np.partition(often[clear], -n_wet)[-n_wet] if n_wet else 1.0
+        missing, elsewhere = (clear & (often > rank) & ~seen).sum(), ((often < rank) & seen).sum()
         shares.append(max(missing, elsewhere) / max(n_wet, 1))
     return np.array(shares)
 
