@@ -12,7 +12,9 @@ from millpond.level.imagery import Image
 from millpond.sentinel2 import FIRST_DATE_WITH_OFFSET, OFFSET_DN, REFLECTANCE_PER_DN
 
 SPOILED_FROM = 0.1
-"""Largest share of a scene's water that may lie elsewhere than where good scenes most often have it; chosen on Itoiz."""
+"""Largest share of a scene's water that may lie elsewhere than where the good ones most often have it; chosen on Itoiz.
+
+Two scenes may differ by twice as much."""
 
 SEEN_WET_FROM = 0.1
 """Share of the clear scenes that must show water at a pixel for clouds over it to matter."""
@@ -62,8 +64,9 @@ def spoiled(
 ) -> np.ndarray:
     """(n,) bool: which images have their water elsewhere than where the good ones, or earlier ones, have it.
 
-    Spoiled images blur the map of where water is, and against a blurred map good images of low water look spoiled. So
-    the map is made again without the worst image until none of the others is; then all are judged by it.
+    Spoiled images would blur the map of where water is, and against a blurred map good images of low water look
+    spoiled. So the map is made of images whose smaller waters lie inside the larger ones: of two that contradict each
+    other, the one goes that contradicts more others. Then all are judged by the map.
 
     Parameters
     ----------
@@ -76,14 +79,26 @@ def spoiled(
     """
     known = np.stack([~image.cloudy[inside] for image in images])
     water = np.stack([looks_wet(image, bands)[inside] for image in images]) & known
-    kept = np.ones(len(images), bool)
-    while wet_share is None:
+    if wet_share is None:
+        kept = _nested(water, known)
         often = water[kept].sum(axis=0) / np.maximum(known[kept].sum(axis=0), 1)
-        shares = np.where(kept, _misplaced(water, known, often), 0)
-        if shares.max() <= SPOILED_FROM:
-            return _misplaced(water, known, often) > SPOILED_FROM
-        kept[shares.argmax()] = False
-    return _misplaced(water, known, wet_share[inside]) > SPOILED_FROM
+    else:
+        often = wet_share[inside]
+    return _misplaced(water, known, often) > SPOILED_FROM
+
+
+def _nested(water: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """(n,) bool: images of which each smaller water lies inside each larger one, where both are known."""
+    ever = water.any(axis=0)
+    wet, dry = water[:, ever].astype(np.float32), (known & ~water)[:, ever].astype(np.float32)
+    outside = wet @ dry.T  # pixels of one image's water that the other shows dry
+    common = outside + wet @ wet.T
+    contradict = (common <= common.T) & (outside > 2 * SPOILED_FROM * common)
+    contradict |= contradict.T
+    kept = np.ones(len(water), bool)
+    while (n_others := contradict[:, kept].sum(axis=1) * kept).any():
+        kept[n_others.argmax()] = False
+    return kept
 
 
 def _misplaced(water: np.ndarray, known: np.ndarray, often: np.ndarray) -> np.ndarray:
