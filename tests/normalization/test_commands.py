@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import rasterio
@@ -153,6 +155,17 @@ def test_the_bare_verb_shows_its_help(capsys):
 def test_the_methods_are_listed(capsys):
     assert main(["normalize", "methods"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 8 + 4 + 3
+
+
+def test_numbers_for_other_frameworks_are_numpys(folder, capsys):
+    write("scene.tif", DN, PROCESSING_BASELINE="02.08")
+    assert main(["normalize", "numbers", "scene.tif", "--divisor", "10000", "--percentiles", "2,98"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    pixels = DN.reshape(len(DN), -1) / 10_000
+    assert told["bands"] == ["B02", "B03", "B04", "B08"]
+    np.testing.assert_allclose(told["mean"], pixels.mean(axis=1))
+    np.testing.assert_allclose(told["std"], pixels.std(axis=1))
+    np.testing.assert_allclose([told["p2"], told["p98"]], np.percentile(pixels, [2, 98], axis=1))
 
 
 def test_masks_beside_scenes_count_and_what_lies_beside_is_no_scene(folder, capsys):

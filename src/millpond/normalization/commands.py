@@ -189,6 +189,33 @@ def stats(
     )
 
 
+@app.command()
+def numbers(
+    scenes: Scenes,
+    bands: Bands = "B02,B03,B04,B08",
+    names: Names = None,
+    nodata: Nodata = "0",
+    offset: Offset = None,
+    harmonize: Annotated[bool, typer.Option(help="Bring scenes of unlike offsets to offset 0 first.")] = False,
+    percentiles: Annotated[str, typer.Option(help="Which, separated by commas.")] = "1,2,50,98,99",
+    divisor: Annotated[
+        float, typer.Option(help="Divide by it, such as 10000 for frameworks that read reflectance.")
+    ] = 1,
+) -> None:
+    """Print mean, standard deviation and percentiles of SCENES by band, as JSON for other frameworks."""
+    import json
+
+    import numpy as np
+
+    histogram = _histogram(_files(scenes), listed(bands), names, _number(nodata), offset, harmonize)
+    found = {"mean": histogram.mean, "std": histogram.std, "min": histogram.min, "max": histogram.max}
+    found |= {f"p{q}": histogram.percentile(float(q)) for q in listed(percentiles)}
+    told = {"bands": histogram.bands, "offset": histogram.offset, "divisor": divisor}
+    told |= {"n_pixels": histogram.n_pixels.tolist()}
+    told |= {name: np.divide(values, divisor).tolist() for name, values in found.items()}
+    typer.echo("{" + ",\n ".join(f'"{name}": {json.dumps(value)}' for name, value in told.items()) + "}")
+
+
 def _number(nodata: str) -> int | None:
     if nodata.lower() == "none":
         return None
