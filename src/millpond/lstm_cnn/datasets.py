@@ -68,13 +68,13 @@ class LabelledImages:
     labels : (n,) int64 array
         Positions in `classes`.
     classes : tuple of str
-    groups : (n,) array of str or None
-        What must not be torn apart when splitting: the patient of a histology patch.
+    groups : (n,) array or None
+        What must not be torn apart when splitting: the patient of a histology patch, the fold of a scene's patch.
     corners_px : (n, 2) int64 array or None
         Column and row of a patch's upper left pixel in the image that it was cut from.
     n_padded, n_skipped : int
-        Undersized images that were padded and are here, or that are not; of patches of a scene, those without a land
-        use that fills them.
+        Undersized images that were padded and are here, or that are not; of patches of a scene, those that can't be
+        used (`millpond.lstm_cnn.patches.read_patches`).
     n_repeated : int
         Second copies of an image, equal to the first and left out.
     n_other_files : int

