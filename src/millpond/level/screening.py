@@ -66,7 +66,7 @@ def spoiled(
 
     Spoiled images would blur the map of where water is, and against a blurred map good images of low water look
     spoiled. So the map is made of images whose smaller waters lie inside the larger ones: of two that contradict each
-    other, the one goes that contradicts more others. Then all are judged by the map.
+    other, the one goes that differs more from all. Then all are judged by the map.
 
     Parameters
     ----------
@@ -93,11 +93,12 @@ def _nested(water: np.ndarray, known: np.ndarray) -> np.ndarray:
     wet, dry = water[:, ever].astype(np.float32), (known & ~water)[:, ever].astype(np.float32)
     outside = wet @ dry.T  # pixels of one image's water that the other shows dry
     common = outside + wet @ wet.T
-    contradict = (common <= common.T) & (outside > 2 * SPOILED_FROM * common)
-    contradict |= contradict.T
+    differ = np.where(common <= common.T, outside / np.maximum(common, 1), 0)  # of the smaller water
+    differ = np.maximum(differ, differ.T)
+    contradict = differ > 2 * SPOILED_FROM
     kept = np.ones(len(water), bool)
-    while (n_others := contradict[:, kept].sum(axis=1) * kept).any():
-        kept[n_others.argmax()] = False
+    while (doubtful := contradict[:, kept].any(axis=1) & kept).any():
+        kept[np.where(doubtful, differ[:, kept].sum(axis=1), -1).argmax()] = False
     return kept
 
 
