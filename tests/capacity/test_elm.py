@@ -8,6 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from millpond.capacity.baselines import PowerLawRegressor
 from millpond.capacity.elm import (
     ACTIVATIONS,
     FITNESS,
@@ -261,3 +262,17 @@ def test_it_works_on_logarithms_in_a_pipeline(model):
 def test_settings_out_of_range_are_refused_by_fit(model, message):
     with pytest.raises(CapacityError, match=message):
         model.fit(np.eye(3), np.arange(3.0))
+
+
+@pytest.mark.parametrize("model", [ELMRegressor(3, random_state=0), PowerLawRegressor()])
+def test_what_lies_under_a_mask_is_refused_not_used(model):
+    rng = np.random.default_rng(0)
+    X, y = rng.lognormal(size=(20, 2)), rng.lognormal(size=20)
+    masked = np.ma.masked_array(X, X[0, 0] == X)
+    with pytest.raises(ValueError, match=r"Input X contains NaN"):
+        model.fit(masked, y)
+    with pytest.raises(ValueError, match=r"Input y contains NaN"):
+        model.fit(X, np.ma.masked_array(y, y == y[0]))
+    with pytest.raises(ValueError, match=r"Input X contains NaN"):
+        model.fit(X, y).predict(masked)
+    np.testing.assert_array_equal(model.predict(np.ma.masked_array(X)), model.predict(X))

@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from millpond.capacity.elm import nan_where_masked
+
 SMALLEST_RANGE = 1e-6
 """Range of natural logarithms below which values count as equal: no area is known to a millionth."""
 
@@ -55,7 +57,7 @@ class PowerLawRegressor(RegressorMixin, BaseEstimator):
         ValueError
             If a value isn't positive (as everywhere in scikit-learn, not the package's own error).
         """
-        X, y = validate_data(self, X, y, y_numeric=True, dtype=float)
+        X, y = validate_data(self, nan_where_masked(X), nan_where_masked(y), y_numeric=True, dtype=float)
         # Centred, so that neither the units nor the condition of the features touch the intercept.
         log_x, log_y = _log(X, "X"), _log(y, "y")
         mean_x, mean_y = log_x.mean(axis=0), log_y.mean()
@@ -80,7 +82,7 @@ class PowerLawRegressor(RegressorMixin, BaseEstimator):
             If a feature isn't positive.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=float)
+        X = validate_data(self, nan_where_masked(X), reset=False, dtype=float)
         return self.smearing_factor_ * self.scale_ * np.exp(_log(X, "X") @ self.exponents_)
 
     def __sklearn_tags__(self):

@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from millpond.capacity.errors import CapacityError
 from millpond.capacity.swarm import ParticleSwarm
+from millpond.raster import unmasked
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "rbf")
 """g(w x + b) for the first three; exp(-(b |x - w|)^2) for "rbf", a bump at w whose width is 1 / |b|."""
@@ -94,7 +95,7 @@ class ELMRegressor(RegressorMixin, BaseEstimator):
     def predict(self, X):
         """(n_samples,) estimates, in units of the target."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = validate_data(self, nan_where_masked(X), dtype=np.float64, reset=False)
         return self.coef_ @ hidden_layer(X, self.weights_, self.biases_, self.activation)
 
     def _validate(self, X, y):
@@ -104,7 +105,7 @@ class ELMRegressor(RegressorMixin, BaseEstimator):
             raise CapacityError(f"activation {self.activation!r} found, one of {', '.join(ACTIVATIONS)} expected.")
         if not 0 <= self.alpha < np.inf:
             raise CapacityError(f"alpha={self.alpha} found, a finite number of 0 or more expected.")
-        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        X, y = validate_data(self, nan_where_masked(X), nan_where_masked(y), dtype=np.float64, y_numeric=True)
         return X, y.astype(np.float64)
 
     def _fit_outputs(self, X, y, weights, biases):
@@ -209,6 +210,11 @@ class PSOELMRegressor(ELMRegressor):
 
         self.swarm_ = swarm.minimize(objective, n_weights + self.n_hidden)
         return self._fit_outputs(X, y, *layers(self.swarm_.position))
+
+
+def nan_where_masked(values):
+    """Values of a masked array that scikit-learn then refuses, since it takes what is under a mask for data."""
+    return unmasked(values) if np.ma.isMaskedArray(values) else values
 
 
 def hidden_layer(X: np.ndarray, weights: np.ndarray, biases: np.ndarray, activation: str) -> np.ndarray:
