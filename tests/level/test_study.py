@@ -220,7 +220,11 @@ def test_errors_of_each_date_are_kept():
     (row,) = study.score_twin("LYS", "sentinel2", "blocked", "area-level curve", seed=0, at_most=12)
     errors = np.array(row["errors_cm"].split(), int) / 100
     assert row["n_train"] == 12
-    assert len(errors) == row["n_test"] == len(row["days"].split())
+    days, days_apart = (list(map(int, row[name].split())) for name in ("days", "days_apart"))
+    assert len(errors) == row["n_test"] == len(days) == len(days_apart)
+    scenes = small_twin("LYS", "sentinel2", 0)
+    others = set((scenes.dates - scenes.dates.min()).days) - set(days)  # of which twelve trained
+    assert all(day + apart in others or day - apart in others for day, apart in zip(days, days_apart, strict=True))
     assert np.abs(errors).mean() == pytest.approx(row["mae_m"], abs=0.01)
 
 

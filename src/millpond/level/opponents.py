@@ -28,8 +28,8 @@ class LastLevelRegressor(RegressorMixin, BaseEstimator):
 class HypsometryRegressor(AreaLevelRegressor):
     """The level up to which the terrain holds the area of the water, shifted so that one level fits.
 
-    Of the levels of the training it uses one alone, that of the date with the median area: whose gauge and terrain
-    agree in height needs not even that one.
+    Of the levels of the training it uses one alone, that of the date with the median area. Where gauge and terrain have
+    the same zero, not even that one is needed.
 
     Parameters
     ----------
