@@ -7,6 +7,7 @@ import geopandas as gpd
 import numpy as np
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj.exceptions import ProjError
+from rasterio import warp
 from rasterio.features import geometry_mask
 from rasterio.windows import Window
 from scipy import ndimage
@@ -69,6 +70,13 @@ class Grid:
 def with_margin(mask: np.ndarray, pixel_m: tuple[float, float]) -> np.ndarray:
     """What is up to `MARGIN_M` away too."""
     return ndimage.distance_transform_edt(~mask, sampling=pixel_m) <= MARGIN_M
+
+
+def longitude(raster: Raster) -> float:
+    """Of the middle, in degrees."""
+    rows, cols = raster.shape
+    x, y = raster.transform @ (cols / 2, rows / 2)
+    return warp.transform(raster.crs, "EPSG:4326", [x], [y])[0][0]
 
 
 def _window(raster: Raster, area: str | Path | None) -> tuple[Window, np.ndarray]:

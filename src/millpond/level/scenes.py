@@ -1,6 +1,8 @@
 """Dated images of one reservoir, each with the level that a gauge measured that day."""
 
 import re
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,9 +12,10 @@ import pandas as pd
 
 from millpond.level.errors import LevelError
 from millpond.level.gauges import read_gauge
-from millpond.level.grid import Grid
+from millpond.level.grid import Grid, longitude
 from millpond.level.imagery import Image, is_radar, read_image
 from millpond.level.screening import (
+    percentages,
     share_wet,
     spoiled,
     tells_water,
@@ -20,11 +23,20 @@ from millpond.level.screening import (
     warn_of_offset,
     where_clouds_matter,
 )
-from millpond.raster import open_raster
+from millpond.raster import Raster, open_raster
 
 NO_LEVEL = "no level that day"
 
-_DATE = re.compile(r"(?<!\d)((?:19|20)\d{2})-?(\d{2})-?(\d{2})(?!\d)")
+MORNING, NOON = pd.Timedelta(hours=10.5), pd.Timedelta(hours=12)
+"""Solar time at which Sentinel-2 passes, and the middle of the day that a daily level stands for."""
+
+TIME_TAG = "TIME_UTC"
+
+_DATE = r"((?:19|20)\d{2})-?(\d{2})-?(\d{2})"
+_DATES = (  # old products of Sentinel-2 have a V before the time of sensing, and that of processing comes first
+    re.compile(rf"(?<=_V){_DATE}T(\d{{6}})"),
+    re.compile(rf"(?<!\d){_DATE}(?:T(\d{{6}})|(?!\d))"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +50,7 @@ class Scenes:
     cloudy : (n_dates, rows, cols) bool array
         Pixels that are unknown, neither water nor land: by the mask, or for lack of data.
     dates : (n_dates,) DatetimeIndex
+        Days of solar time at the place, where the time of sensing is known; or else those of the files' names.
     level_m : (n_dates,) float64 array
         Above the gauge's datum.
     bands : tuple of str
@@ -53,6 +66,8 @@ class Scenes:
         when dates are chosen or pixels averaged. None without B03 and B08.
     inside : (rows, cols) bool array or None
         The area of interest and its margin (`read_scenes`, `area`); None if none was named.
+    orbit : str or None
+        From where radar looks, if its files tell: the relative orbit, or `ascending` or `descending`.
     """
 
     images: np.ndarray = field(repr=False)
@@ -65,6 +80,7 @@ class Scenes:
     place: tuple[str, float, float] | None = None
     wet_share: np.ndarray | None = field(default=None, repr=False)
     inside: np.ndarray | None = field(default=None, repr=False)
+    orbit: str | None = None
 
     def __len__(self) -> int:
         return len(self.dates)
@@ -131,6 +147,7 @@ def read_scenes(
     unit: str | None = None,
     may_be_empty: bool = False,
     wet_share: np.ndarray | None = None,
+    orbit: str | int | None = None,
 ) -> Scenes:
     """Read dated images of a reservoir, and the levels of their days.
 
@@ -138,7 +155,8 @@ def read_scenes(
     ----------
     folder : path
         Of the reservoir; `sensor` is a folder in it, with a GeoTIFF a date whose name holds the date, such as
-        `S2_20180703.tif`.
+        `S2_20180703.tif`, or the time (UTC) too, such as `20180703T105621`; a tag `TIME_UTC` counts more. With a time,
+        the day is that of solar time at the place, and so the gauge's: in New Zealand the next one.
     sensor : str
         Name of that folder.
     bands : sequence of str
@@ -167,6 +185,9 @@ def read_scenes(
     wet_share : (rows, cols) array, optional
         `Scenes.wet_share` of earlier scenes on the same grid. Each image is screened by these, and none by the others
         of the folder.
+    orbit : str or int, optional
+        Of radar, as in `Scenes.orbit`. Images of different orbits look from different sides; by default those of the
+        orbit with most images are read.
 
     Returns
     -------
@@ -185,7 +206,8 @@ def read_scenes(
     UserWarning
         If digital numbers rise on the day of ESA's offset as by it (`millpond.sentinel2`), and files don't state
         theirs; if pixels contradict what they state; if the mask is QA60, and 0 in all images of the years in which it
-        wasn't filled (`millpond.level.screening`).
+        wasn't filled (`millpond.level.screening`), or CLDPRB and a share instead of a percentage; if radar looks from
+        several orbits.
 
     Raises
     ------
@@ -201,45 +223,55 @@ def read_scenes(
     `BOA_ADD_OFFSET` or `RADIO_ADD_OFFSET`, or else by `PROCESSING_BASELINE` -1,000 since 04.00; or else 0, since many
     sources have taken it off.
 
-    A pixel is without data if a band that is read has the file's no-data value or no finite number there, or if digital
-    numbers are 0 in all bands, whether the file says so or not. Up to `LARGEST_EMPTY` of an image may be, as in deep
-    shadow: these pixels count as cloudy, their reflectance is 0, their backscatter the band's median. An image with
-    more is dropped.
+    A pixel is without data as `millpond.level.imagery.read_image` tells it, whether the file says so or not. Up to
+    `LARGEST_EMPTY` of an image may be, as in deep shadow: these pixels count as cloudy, their reflectance is 0, their
+    backscatter the band's median. An image with more is dropped. Snow, ice and clouds that the mask doesn't know count
+    as cloudy too where they would look like water: brighter than `BRIGHTEST_WATER` in B08, and brighter still in B03.
     """
     folder = Path(folder)
     masked = max_cloud is not None and not is_radar(bands)
     level = read_gauge(folder / gauge, unit) if isinstance(gauge, str | Path) else gauge
     files = _dated_files(folder / sensor)
     images, dropped, grid = [], [], None
-    for date, path in files:
-        measured, reason = (np.nan, None) if level is None else _level_of(level, date, tolerance_days)
-        if reason is None:
-            with open_raster(path) as raster:
+    for *name_tells, path in files:
+        with open_raster(path) as raster:
+            time = _solar_time(*name_tells, raster)
+            date = time.normalize()
+            measured, reason = (np.nan, None) if level is None else _level_of(level, time, tolerance_days)
+            if reason is None:
                 if grid is None:
                     grid = Grid.of(raster, area)
                     _check_share(wet_share, grid)
                 grid.check(raster)
                 image = read_image(raster, date, measured, bands, grid.window, masked)
-            if np.isfinite(image.values).all():
-                images.append(image)
-            else:
-                reason = "pixels without data"
-        if reason is not None:
-            dropped.append((date, path.name, reason))
-    warn_of_empty_qa60(folder / sensor, images)
-    if images and masked:
-        if area is None:
-            matters = where_clouds_matter(images, bands, max_cloud, grid.pixel_m, wet_share)
+                if not np.isfinite(image.values).all():
+                    reason = "pixels without data"
+        if reason is None:
+            images.append(image)
         else:
-            matters = grid.inside
-        images = _without(images, [image.cloudy[matters].mean() > max_cloud for image in images], "cloudy", dropped)
-    if images and masked and tells_water(bands):
-        images = _without(images, spoiled(images, bands, grid.inside, wet_share), "spoiled", dropped)
-    again = [i > 0 and images[i - 1].date == image.date for i, image in enumerate(images)]
-    images = _without(images, again, "another image of the same day is kept", dropped)
+            dropped.append((date, path.name, reason))
+    images.sort(key=lambda image: (image.date, image.path.name))
+    warn_of_empty_qa60(folder / sensor, images)
+    images = percentages(folder / sensor, images)
+    orbit = _orbit_of(folder / sensor, images, orbit)
+    matters = None if grid is None or area is None else grid.inside
+    if images and masked and area is None:
+        matters = where_clouds_matter(images, bands, max_cloud, grid.pixel_m, wet_share)
+    rules = (
+        (orbit is not None, "another orbit", lambda: [image.orbit not in (orbit, None) for image in images]),
+        (masked, "cloudy", lambda: [(image.cloudy & ~image.snowy)[matters].mean() > max_cloud for image in images]),
+        (masked, "snow, or as bright", lambda: [image.cloudy[matters].mean() > max_cloud for image in images]),
+        (masked and tells_water(bands), "spoiled", lambda: spoiled(images, bands, grid.inside, wet_share)),
+        (True, "another image of the same day is kept", lambda: pd.Series([i.date for i in images]).duplicated()),
+    )
+    for applies, reason, are_bad in rules:
+        if applies and images:
+            bad = list(zip(images, are_bad(), strict=True))
+            dropped += [(image.date, image.path.name, reason) for image, is_bad in bad if is_bad]
+            images = [image for image, is_bad in bad if not is_bad]
     table = pd.DataFrame(sorted(dropped), columns=["date", "file", "reason"])
     if not images and not may_be_empty:
-        raise _unusable(folder, sensor, level, files, table)
+        raise _unusable(folder, sensor, level, len(files), table)
     warn_of_offset(folder / sensor, images)
     pixel_m, place, shape = (
         ((np.nan, np.nan), None, (1, 1)) if grid is None else (grid.pixel_m, grid.place, grid.inside.shape)
@@ -255,10 +287,12 @@ def read_scenes(
         place,
         share_wet(images, bands),
         None if area is None or grid is None else grid.inside,
+        orbit,
     )
 
 
-def _dated_files(folder: Path) -> list[tuple[pd.Timestamp, Path]]:
+def _dated_files(folder: Path) -> list[tuple[pd.Timestamp, pd.Timedelta, bool, Path]]:
+    """Files with the day, the time and whether that is known, all by their names."""
     files = sorted(path for path in folder.glob("*") if path.suffix.lower() in (".tif", ".tiff"))
     if not files:
         raise LevelError(
@@ -267,9 +301,11 @@ def _dated_files(folder: Path) -> list[tuple[pd.Timestamp, Path]]:
         )
     dated = []
     for path in files:
-        match = _DATE.search(path.stem)
+        match = next(filter(None, (pattern.search(path.stem) for pattern in _DATES)), None)
         try:
-            dated.append((pd.Timestamp(*map(int, match.groups())), path))
+            *day, clock = match.groups()
+            at = MORNING if clock is None else pd.Timedelta(f"{clock[:2]}:{clock[2:4]}:{clock[4:]}")
+            dated.append((pd.Timestamp(*map(int, day)), at, clock is not None, path))
         except (AttributeError, ValueError):
             raise LevelError(
                 f"{path}: no date in the name found, one such as S2_20180703.tif expected. Rename it."
@@ -277,19 +313,27 @@ def _dated_files(folder: Path) -> list[tuple[pd.Timestamp, Path]]:
     return sorted(dated)
 
 
-def _unusable(folder: Path, sensor: str, level: pd.Series | None, files: list, dropped: pd.DataFrame) -> LevelError:
+def _solar_time(day: pd.Timestamp, clock: pd.Timedelta, told: bool, raster: Raster) -> pd.Timestamp:
+    """When the sun saw the place as the satellite did; without a time, the morning of the day in the name."""
+    tag = pd.to_datetime(raster.tags().get(TIME_TAG), errors="coerce", utc=True)
+    if raster.crs is None or (pd.isna(tag) and not told):
+        return day + clock
+    return (day + clock if pd.isna(tag) else tag.tz_localize(None)) + pd.Timedelta(hours=longitude(raster) / 15)
+
+
+def _unusable(folder: Path, sensor: str, level: pd.Series | None, n_files: int, dropped: pd.DataFrame) -> LevelError:
     """Why no image is left."""
     if (dropped["reason"] == NO_LEVEL).all():
         return LevelError(
             f"{level.attrs['path']}: levels from {level.index[0]:%Y-%m-%d} to {level.index[-1]:%Y-%m-%d} found, but "
-            f"images from {files[0][0]:%Y-%m-%d} to {files[-1][0]:%Y-%m-%d}; days with both expected. Get the record "
-            "of these years, or take levels of days nearby (tolerance_days, --tolerance-days)."
+            f"images from {dropped['date'].min():%Y-%m-%d} to {dropped['date'].max():%Y-%m-%d}; days with both "
+            "expected. Get the record of these years, or take levels of days nearby (tolerance_days, --tolerance-days)."
         )
     reasons = dropped["reason"].value_counts()
     return LevelError(
-        f"{folder / sensor}: no usable image among {len(files)} found "
+        f"{folder / sensor}: no usable image among {n_files} found "
         f"({', '.join(f'{n} {reason}' for reason, n in reasons.items())}). Allow more clouds (max_cloud, "
-        "--max-cloud), correct the levels, or add images."
+        "--max-cloud), name another orbit (orbit, --orbit), correct the levels, or add images."
     )
 
 
@@ -301,18 +345,29 @@ def _check_share(wet_share: np.ndarray | None, grid: Grid) -> None:
         )
 
 
-def _level_of(level: pd.Series, date: pd.Timestamp, tolerance_days: int) -> tuple[float, str | None]:
-    nearest = level.index.get_indexer([date], method="nearest", tolerance=pd.Timedelta(days=tolerance_days))[0]
-    if nearest < 0:
+def _level_of(level: pd.Series, time: pd.Timestamp, tolerance_days: int) -> tuple[float, str | None]:
+    nearest = (level.index + NOON).get_indexer([time], method="nearest")[0]
+    day = level.index[nearest]
+    if abs(day - time.normalize()) > pd.Timedelta(days=tolerance_days):
         return np.nan, NO_LEVEL
-    if level.index[nearest] in level.attrs["impossible"]:
+    if day in level.attrs["impossible"]:
         return np.nan, "impossible level"
-    if level.index[nearest] in level.attrs["contradicting"]:
+    if day in level.attrs["contradicting"]:
         return np.nan, "contradicting levels"
     return float(level.iloc[nearest]), None
 
 
-def _without(images: list[Image], bad: Sequence[bool], reason: str, dropped: list) -> list[Image]:
-    """Those that aren't bad; the others are noted in `dropped`."""
-    dropped += [(image.date, image.path.name, reason) for image, is_bad in zip(images, bad, strict=True) if is_bad]
-    return [image for image, is_bad in zip(images, bad, strict=True) if not is_bad]
+def _orbit_of(folder: Path, images: list[Image], wanted: str | int | None) -> str | None:
+    """The orbit that is wanted, or else the one of most images."""
+    found = Counter(image.orbit for image in images if image.orbit is not None)
+    if wanted is not None or not found:
+        return None if wanted is None else str(wanted).lower()
+    most = sorted(found, key=lambda orbit: (-found[orbit], orbit))
+    if len(most) > 1:
+        warnings.warn(
+            f"{folder}: images of the orbits {', '.join(f'{orbit} ({found[orbit]})' for orbit in most)} found, which "
+            "look from different sides and are not comparable. Those of "
+            f"{most[0]} are read. Name the one that you want (orbit, --orbit).",
+            stacklevel=3,
+        )
+    return most[0]

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,19 @@ def _darkest(image: Image) -> float:
     if not told.any():
         told = image.values.any(axis=0)
     return float(image.values[:, told].min()) if told.any() else 0.0
+
+
+def percentages(folder: Path, images: list[Image]) -> list[Image]:
+    """Images whose clouds are those of a percentage: s2cloudless gives shares from 0 to 1, and stays below 1 always."""
+    shares = [image.share for image in images if image.share is not None]
+    if len(shares) < len(images) or not any(share.any() for share in shares):
+        return images
+    warnings.warn(
+        f"{folder}: CLDPRB never exceeds 1 in {len(images)} images; it is read as a share of 1, and not as a "
+        "percentage. If it is one, leave out this band, or add images with clouds.",
+        stacklevel=3,
+    )
+    return [replace(image, cloudy=image.cloudy | image.share) for image in images]
 
 
 def warn_of_empty_qa60(folder: Path, images: list[Image]) -> None:
