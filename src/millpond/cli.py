@@ -84,6 +84,8 @@ def _explain(error: Exception) -> str:
         message = error.format_message()
         message += "" if message.endswith((".", "?")) else "."
         return f"{message} See `{context.command_path if context else 'millpond'} --help`."
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error}). Cut the input to a part, or use a machine with more of it."
     return (
         f"this is a defect, not your mistake: {type(error).__name__}: {error}. "
         "Please report it with what the same command prints with --debug."

@@ -13,6 +13,7 @@ from shapely.geometry import LineString, Point, Polygon, box
 
 from millpond import cli
 from millpond.capacity import FACTORS, PSOELMRegressor, scenarios
+from millpond.capacity.errors import CapacityError
 from millpond.capacity.estimation import CapacityModel
 from millpond.capacity.factors import reservoir_factors
 from millpond.cli import main
@@ -258,15 +259,80 @@ def test_outlines_may_wander_by_a_part_of_a_cell(folder, run):
 
 def test_labels_of_any_size_and_in_parts_keep_their_names(folder, run, fails):
     labels = np.where(WATER > 0, WATER.astype("float64") * 2**31, 0)
-    labels[labels == 2 * 2**31] = 2**31  # one label, two bodies
+    labels[22:24, 10] = 2**31  # of two cells, just above the first of three
+    labels[labels == 2 * 2**31] = 0
     write("large.tif", labels)
     run("factors", "--dem", "dem.tif", "--water", "large.tif", "-o", "large.csv")
     found = pd.read_csv("large.csv").set_index("label")
     assert found.index.tolist() == [2**31, *(i * 2**31 for i in range(3, 18))]
-    assert found.loc[2**31, "Aws_km2"] == pytest.approx((WATER == 1).sum() * 0.0009 + (WATER == 2).sum() * 0.0009)
+    assert found.loc[2**31, "Aws_km2"] == pytest.approx((3 + 2) * 0.0009)
     write("half.tif", labels / 2**32)
     message = "half.tif: fractions found, whole numbers expected"
     assert message in fails("factors", "--dem", "dem.tif", "--water", "half.tif", "-o", "half.csv")
+
+
+def test_a_map_of_water_classes_is_refused(folder, run, fails):
+    # as of JRC's Global Surface Water: 1 not water, 2 seasonal, 3 permanent in its middle
+    ring = ndimage.binary_dilation(WATER > 0, np.ones((3, 3)))
+    for name, classes, message in (
+        (
+            "seasonality.tif",
+            np.where(WATER > 0, 2, ring),
+            "label 1 in 18 places far apart found, one water body expected",
+        ),
+        (
+            "yearly.tif",
+            1 + np.where(WATER > 0, 2, ring),
+            "label 2 in 18 places far apart found, one water body expected",
+        ),
+        (
+            "one.tif",
+            np.where(WATER == 9, 2, 1 * (ndimage.binary_dilation(WATER == 9, np.ones((3, 3))))),
+            "label 2 inside another",
+        ),
+    ):
+        write(name, classes.astype("uint8"))
+        assert message in fails("factors", "--dem", "dem.tif", "--water", name, "-o", "x.csv")
+    with pytest.raises(CapacityError, match=r"Take a mask of 0 and 1, or number the bodies"):
+        reservoir_factors("dem.tif", (WATER > 0).astype(int))
+
+
+def test_catchments_and_outlets_are_layers_of_the_output(folder, run, fails):
+    common = ("factors", "--dem", "dem.tif", "--water", "ponds.gpkg", "--id-column", "name", "--catchments", "-o")
+    for nested in ("cut", "share"):
+        run(*common, "basins.gpkg", "--nested", nested)
+        table = gpd.read_file("basins.gpkg", layer="basins").set_index("label")
+        areas, outlets = (
+            gpd.read_file("basins.gpkg", layer=name).set_index("label") for name in ("catchments", "outlets")
+        )
+        assert areas.index.tolist() == outlets.index.tolist() == table.index.tolist()
+        np.testing.assert_allclose(areas.area / 1e6, table["Asc_km2"], rtol=1e-6)
+        assert areas.buffer(1).contains(outlets.geometry).all()
+        assert table.buffer(15).contains(outlets.geometry).all()
+    assert run("fit", "basins.gpkg", *LAW, "-o", "law.json").startswith("law.json: power law")  # takes the first layer
+    assert "only a .gpkg file has several layers" in fails(*common, "basins.csv")
+
+
+def test_heights_and_widths_above_nothing_are_expected(folder, run, fails):
+    measure = ("factors", "--dem", "dem.tif", "--water", "ponds.gpkg", "-o", "x.csv")
+    assert "a freeboard of 0 m found, more than 0 m expected" in fails(*measure, "--freeboard", "0")
+    assert "a freeboard of inf m found" in fails(*measure, "--freeboard", "inf")
+    assert "a buffer of nan m found, more than 0 m expected" in fails(*measure, "--buffer", "nan")
+    outlines().assign(crest=np.inf).to_file("crests.gpkg")
+    crests = ("factors", "--dem", "dem.tif", "--water", "crests.gpkg", "-o", "x.csv", "--crest-column", "crest")
+    assert "a crest of inf m over water of" in fails(*crests)
+
+
+def test_a_spike_of_an_outline_is_no_water(folder, run):
+    ponds = outlines()
+    west, south, east, north = ponds.geometry[8].bounds
+    ponds.loc[8, "geometry"] = Polygon(
+        [(west, south), (east, south), (east, north), (east + 300, north), (east, north), (west, north)]
+    )
+    ponds.to_file("spike.gpkg")
+    for name in ("ponds", "spike"):
+        run("factors", "--dem", "dem.tif", "--water", f"{name}.gpkg", "-o", f"{name}.csv")
+    pd.testing.assert_frame_equal(pd.read_csv("spike.csv"), pd.read_csv("ponds.csv"))
 
 
 def test_columns_of_any_name_go_through(folder, run):
@@ -390,7 +456,11 @@ def test_water_that_is_shadow_goes(folder, run):
     assert "18 water bodies (index above " in printed
     assert ", 1 removed as mountain shadow)" in printed
     write("tenths.tif", (10 * DEM).astype("int16"), scales=(0.1,))
-    assert ", 1 removed as mountain shadow)" in run("water", "scene.tif", "--dem", "tenths.tif", *sun, "-o", "w.gpkg")
+    write("feet.tif", DEM / np.float32(0.3048))
+    with rasterio.open("feet.tif", "r+") as file:
+        file.units = ("ft",)
+    for dem in ("tenths.tif", "feet.tif"):
+        assert ", 1 removed as mountain shadow)" in run("water", "scene.tif", "--dem", dem, *sun, "-o", "w.gpkg")
 
 
 def test_mountains_beyond_the_image_cast_shadow_too(folder, run):

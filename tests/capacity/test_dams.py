@@ -34,6 +34,14 @@ def test_a_pool_in_the_valley_counts_with_its_depth(gorge):
     assert flood(ground, net, OUTLET, 13.5).volume_1e6_m3 == pytest.approx((450 + 400) / 1e6)
 
 
+def test_masked_ground_counts_as_unknown(gorge):
+    ground = np.ma.masked_greater(GORGE, 50)
+    net = FlowNetwork.from_dem(ground, transform=gorge.transform, crs=gorge.crs)
+    with pytest.raises(CapacityError, match="the flood reaches the edge of the DEM"):
+        flood(ground, net, OUTLET, 13.5)
+    assert flood(np.ma.array(GORGE, mask=False), gorge, OUTLET, 13.5).volume_1e6_m3 == pytest.approx(450 / 1e6)
+
+
 def test_floods_that_cannot_be_measured_are_refused(gorge):
     with pytest.raises(CapacityError, match="a crest of 11 m at ground of 11 m found, a crest above"):
         flood(GORGE, gorge, OUTLET, 11)

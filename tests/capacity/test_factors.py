@@ -86,6 +86,29 @@ def test_basins_are_those_of_the_outlets():
     assert basins[1] != basins[2]
 
 
+@pytest.mark.parametrize(("cell_m", "split"), [(470, False), (500, True)])
+def test_basins_part_where_both_parts_have_ten_square_kilometres(cell_m, split):
+    # Two valleys run into a channel to the east: 47 cells above the junction from the west, 43 are left. With cells of
+    # 470 m they have 10.4 and 9.5 km2, with cells of 500 m 11.8 and 10.8 km2.
+    ground = np.vstack([np.hstack([VALLEY, VALLEY]), 9 - np.arange(10.0)])
+    net = FlowNetwork.from_dem(ground, transform=Affine(cell_m, 0, 150_000, 0, -cell_m, 4e6), crs=TRUE_TO_SCALE)
+    water = np.zeros(ground.shape, int)
+    water[6, 2], water[6, 7] = 1, 2
+    basins = factors_on_network(net, water)["basin"]
+    assert (basins[1] != basins[2]) == split
+
+
+def test_a_crest_needs_a_reservoir_of_its_label(net):
+    with pytest.raises(CapacityError, match="a crest for reservoir 7 found, none without water of that label expected"):
+        factors_on_network(net, WATER, crest_m={7: 16})
+    assert factors_on_network(net, WATER, {1: 0.03, 7: 0.02}, crest_m={7: 16}).index.tolist() == [1]  # off the DEM
+
+
+def test_masked_labels_are_land(net):
+    covered = np.ma.array(WATER + 1, mask=WATER == 0)
+    assert factors_on_network(net, covered).loc[2].equals(factors_on_network(net, WATER).loc[1])
+
+
 def test_a_buffer_has_its_width_in_metres_whatever_the_shape_of_the_cells():
     oblong = FlowNetwork.from_dem(VALLEY, transform=Affine(50, 0, 150_000, 0, -100, 4_000_000), crs=TRUE_TO_SCALE)
     ring = factors_on_network(oblong, WATER, buffer_m=60).loc[1]

@@ -130,6 +130,22 @@ def test_shadow_on_simulated_hills_is_removed_and_water_stays():
     assert recall == pytest.approx(0.80, abs=0.03)
 
 
+def test_masked_ground_hides_nothing_and_masked_water_is_land():
+    ground, wall = np.zeros((40, 40)), np.zeros((40, 40), bool)
+    ground[:, 30], wall[:, 30] = 60, True
+    water = np.zeros((40, 40), bool)
+    water[2:5, 20:30] = water[10:13, 20:30] = True
+    where = grid(), TRUE_TO_SCALE
+    sun = {"sun_azimuth_deg": 90, "sun_elevation_deg": 45}
+    assert remove_shadow(water, ground, *where, **sun).n_removed == 2
+    assert not remove_shadow(water, np.ma.array(ground, mask=wall), *where, **sun).shadow.any()
+    first = np.ma.array(water, mask=np.indices(water.shape)[0] > 6)
+    assert remove_shadow(first, ground, *where, **sun).n_removed == 1
+    voids = np.where(wall, -32768, ground)
+    with pytest.warns(UserWarning, match="40 cells with elevations such as -32768 m found"):
+        assert not remove_shadow(water, voids, *where, **sun).shadow.any()
+
+
 def test_bodies_are_removed_whole_by_the_share_in_shadow():
     ground = np.zeros((40, 40))
     ground[:, 30] = 60  # shades columns 24 to 29

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import rasterio
@@ -9,7 +11,15 @@ from rasterio.transform import Affine
 
 from millpond import datasets
 from millpond.capacity.errors import CapacityError
-from millpond.capacity.terrain import FlowNetwork, horn_slope_deg, recondition
+from millpond.capacity.terrain import (
+    FlowNetwork,
+    check_memory,
+    elevation_of,
+    horn_slope_deg,
+    read_elevation,
+    recondition,
+)
+from millpond.raster import open_raster
 
 TEN_METRES = Affine(10, 0, 150_000, 0, -10, 4_000_000)
 TRUE_TO_SCALE = "EPSG:3011"  # at 150 km east
@@ -54,6 +64,71 @@ def test_unknown_cells_take_no_part():
     assert net.upstream_cells[0, 0] == 0
     assert net.upstream_cells[1, 2] == 8
     assert net.d8()[0, 0] == -1
+
+
+def test_masked_cells_take_no_part():
+    masked = np.ma.masked_equal(np.where(CORNER_DEM == 40, -32768, CORNER_DEM).astype("int16"), -32768)
+    expected = network(np.where(CORNER_DEM == 40, np.nan, CORNER_DEM))
+    found = network(masked)
+    np.testing.assert_array_equal(found.elevation_m, expected.elevation_m)
+    np.testing.assert_array_equal(found.upstream_cells, expected.upstream_cells)
+    np.testing.assert_array_equal(
+        horn_slope_deg(masked, found.cell_width_m, found.cell_height_m),
+        horn_slope_deg(expected.elevation_m, found.cell_width_m, found.cell_height_m),
+    )
+
+
+@pytest.mark.parametrize("void", [-32768, -9999, -3.4028234663852886e38, 32767])
+def test_elevations_that_no_land_has_are_voids(void):
+    dem = CORNER_DEM.copy()
+    dem[0, 0] = void
+    message = re.escape(f"1 cells with elevations such as {void:g} m found, -500 to 9000 m expected")
+    with pytest.warns(UserWarning, match=message):
+        net = network(dem)
+    assert net.upstream_cells[1, 2] == 8
+    assert net.edge_contaminated()[1, 1]
+
+
+def test_lands_below_the_sea_and_above_the_clouds_are_land():
+    assert (elevation_of(np.array([[-430.0, 8849.0]])) == [[-430, 8849]]).all()
+
+
+@pytest.mark.parametrize(
+    ("unit", "crs", "metres"),
+    [
+        ("", "EPSG:32633", 1),
+        ("metre", "EPSG:32633", 1),
+        ("ft", "EPSG:32633", 0.3048),
+        ("feet", "EPSG:32633", 0.3048),
+        ("US survey foot", "EPSG:32633", 1200 / 3937),
+        ("", "EPSG:32633+6360", 1200 / 3937),  # NAVD88 height in US survey feet
+        ("m", "EPSG:32633+6360", 1),
+        ("", "EPSG:32633+5703", 1),
+    ],
+)
+def test_elevations_are_read_in_metres(tmp_path, unit, crs, metres):
+    profile = {"transform": TEN_METRES, "crs": crs, "width": 3, "height": 3, "count": 1, "dtype": "float32"}
+    with rasterio.open(tmp_path / "dem.tif", "w", **profile) as file:
+        file.write(CORNER_DEM.astype("float32"), 1)
+        file.units = (unit,)
+    with open_raster({"elevation": tmp_path / "dem.tif"}) as dem:
+        np.testing.assert_allclose(read_elevation(dem), CORNER_DEM * metres, rtol=1e-6)
+
+
+def test_unknown_units_are_refused(tmp_path):
+    with rasterio.open(
+        tmp_path / "dem.tif", "w", transform=TEN_METRES, crs="EPSG:3011", width=3, height=3, count=1, dtype="int16"
+    ) as file:
+        file.units = ("fathoms of rope",)
+    message = r"elevations in 'fathoms of rope' found, metres \(m\) or feet \(ft\)"
+    with open_raster({"elevation": tmp_path / "dem.tif"}) as dem, pytest.raises(CapacityError, match=message):
+        read_elevation(dem)
+
+
+def test_too_large_a_dem_is_refused_before_the_work():
+    check_memory((100, 100))
+    with pytest.raises(CapacityError, match=r"a DEM of 10000000 x 10000000 cells found, .* about 16500000\.0 GB"):
+        check_memory((10**7, 10**7))
 
 
 def test_catchments_carry_their_slope_and_relief():
@@ -153,6 +228,7 @@ def test_reconditioning_makes_the_flow_follow_the_stream():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"crs": 'LOCAL_CS["site grid",UNIT["metre",1]]'}, r"a local reference system \(site grid\) found"),
         ({"crs": None}, "no coordinate reference system found"),
         ({"transform": Affine(10, 1, 0, 0, -10, 0)}, "a rotated or flipped grid found, north up expected"),
         ({"elevation": np.ones((3, 3))}, r"a flat DEM found \(all cells 1 m\), relief expected"),

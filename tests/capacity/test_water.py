@@ -1,5 +1,6 @@
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 from rasterio.features import shapes
 from rasterio.transform import Affine
@@ -241,6 +242,27 @@ def test_polygons_in_another_reference_system_train_alike_and_the_classifier_giv
     degrees, _ = classify_land_use(image, polygons.to_crs("EPSG:4326"), TEN_METRES, UTM, tree)
     np.testing.assert_array_equal(labels, degrees)
     assert not hasattr(tree, "tree_")
+
+
+def test_what_is_masked_has_no_data(simulated):
+    image, _, polygons = simulated
+    tree = DecisionTreeClassifier(random_state=0)
+    hidden = np.zeros(image.shape, bool)
+    hidden[0, 40:80, 40:80] = True
+    masked = np.ma.array(np.where(hidden, 0, image), mask=hidden)
+    plain = np.where(hidden, np.nan, image)
+    labels, expected = (classify_land_use(one, polygons, TEN_METRES, UTM, tree)[0] for one in (masked, plain))
+    np.testing.assert_array_equal(labels, expected)
+    classes = np.array(sorted(LAND_USE))
+    grid = classes, polygons, TEN_METRES, UTM
+    unseen = np.ma.array(labels.clip(0), mask=labels < 0)
+    pd.testing.assert_frame_equal(confusion_matrix(unseen, *grid), confusion_matrix(labels, *grid))
+
+    green, infrared = np.ma.array([[0.3, 0.5]], mask=[[False, True]]), np.array([[0.1, 0.1]])
+    np.testing.assert_allclose(normalized_difference(green, infrared), [[0.5, np.nan]], rtol=1e-6)
+    assert water_by_index(green, infrared, threshold=0).water.tolist() == [[True, False]]
+    bodies = np.ma.array(np.ones((20, 20), int), mask=np.arange(400).reshape(20, 20) % 20 > 9)
+    assert polygons_of(bodies, TEN_METRES, UTM)[0]["area_km2"].sum() == pytest.approx(0.02, rel=2e-3)
 
 
 def test_training_polygons_that_cannot_train_are_refused(simulated):

@@ -98,12 +98,14 @@ def water(
 
 @app.command()
 def factors(
-    dem: Annotated[Path, typer.Option(help="Ground elevation in metres.")],
-    water: Annotated[Path, typer.Option(help="Water bodies: polygons, or a raster with 0 for land.")],
+    dem: Annotated[Path, typer.Option(help="Ground elevation, in metres or in the unit that the file states.")],
+    water: Annotated[
+        Path, typer.Option(help="Water bodies: polygons, a mask of 0 and 1, or a raster of one label a body.")
+    ],
     out: Out,
-    freeboard: Annotated[float, typer.Option(min=0, help="Height of the crest above the waterline, in metres.")] = 3.0,
+    freeboard: Annotated[float, typer.Option(help="Height of the crest above the waterline, in metres above 0.")] = 3.0,
     buffer: Annotated[
-        float | None, typer.Option(min=0, help="Width in metres of a buffer, instead of all below the crest.")
+        float | None, typer.Option(help="Width in metres, above 0, of a buffer instead of all below the crest.")
     ] = None,
     nested: Annotated[
         str, typer.Option(metavar="cut|share", help="Whether a reservoir downstream shares what lies upstream.")
@@ -116,9 +118,12 @@ def factors(
     streams: Annotated[Path | None, typer.Option(help="Lines that flow is made to follow.")] = None,
     layer: Layer = None,
     streams_layer: Annotated[str | None, typer.Option(help="Layer with the streams, if a file has several.")] = None,
+    catchments: Annotated[
+        bool, typer.Option("--catchments", help="Add the layers catchments and outlets to a .gpkg.")
+    ] = False,
 ) -> None:
     """Measure the terrain factors of reservoirs. Other columns of the polygons stay in the table."""
-    from millpond.capacity.factors import SMALLEST_WATER_KM2, factors_on_network
+    from millpond.capacity.factors import SMALLEST_WATER_KM2, catchment_shapes, factors_on_network
     from millpond.capacity.tables import (
         TABLES,
         check_crs,
@@ -128,8 +133,11 @@ def factors(
         read_water,
         writing,
     )
+    from millpond.capacity.terrain import check_memory
     from millpond.raster import open_raster
 
+    if catchments and out.suffix.lower() != ".gpkg":
+        raise typer.BadParameter("only a .gpkg file has several layers: leave out --catchments, or choose one.")
     if nested not in ("cut", "share"):
         raise typer.BadParameter("nested is cut or share.")
     if buffer is not None and crest_column is not None:
@@ -139,9 +147,11 @@ def factors(
         open_raster({"elevation": dem}) as raster,
     ):
         check_crs(raster)
+        check_memory(raster.shape)
         found = read_water(water, raster, reproject=reproject, id_column=id_column, layer=layer)
+        net = flow_network(raster, streams, reproject=reproject, layer=streams_layer)
         measured = factors_on_network(
-            flow_network(raster, streams, reproject=reproject, layer=streams_layer),
+            net,
             found.labels,
             found.areas_km2,
             crest_m=None if crest_column is None else crests_m(found.polygons, water, crest_column),
@@ -155,7 +165,13 @@ def factors(
         measures = {name.lower() for name in measured}  # a GeoPackage ignores case
         replaced = [name for name in kept if name.lower() in measures]
         table = kept.drop(columns=replaced).join(measured.set_axis(kept.index))
-        unfinished.write_bytes(encoded(table, out))
+        layers = {}
+        if catchments:
+            shapes = catchment_shapes(net, found.labels, measured, nested=nested)
+            layers = {
+                name: part.set_axis(kept.index) for name, part in zip(("catchments", "outlets"), shapes, strict=True)
+            }
+        unfinished.write_bytes(encoded(table, out, **layers))
     left_out = f"{found.n_dropped + n_small} below {SMALLEST_WATER_KM2} km2"
     left_out += f" and {n_elsewhere} not on the DEM" if n_elsewhere else ""
     typer.echo(
@@ -376,13 +392,15 @@ def _classified_water(values, training, layer, raster):
 def _without_shadow(found, image, dem, sun_azimuth_deg, sun_elevation_deg):
     """Water without bodies in mountain shadow, which mountains beyond the image may cast too."""
     import numpy as np
+    from rasterio.enums import Resampling
     from rasterio.transform import Affine
+    from rasterio.warp import reproject
 
     from millpond.capacity.errors import CapacityError
     from millpond.capacity.shadow import drop_shaded, mountain_shadow
     from millpond.capacity.tables import check_crs
-    from millpond.capacity.terrain import cell_size_m
-    from millpond.raster import open_raster, read_onto
+    from millpond.capacity.terrain import cell_size_m, read_elevation
+    from millpond.raster import open_raster
 
     if not (np.isfinite(sun_azimuth_deg) and np.isfinite(sun_elevation_deg)):
         raise CapacityError(
@@ -390,16 +408,20 @@ def _without_shadow(found, image, dem, sun_azimuth_deg, sun_elevation_deg):
         )
     with open_raster({"elevation": dem}) as raster:
         check_crs(raster)
-        elevation = raster.read(scaled=True)[0]
+        elevation = read_elevation(raster)
         if np.isnan(elevation).all():
             raise CapacityError(f"{dem}: no cell with data found, elevations expected. Check its no-data value.")
         relief_m = np.nanmax(elevation) - np.nanmin(elevation)
     _, widths, heights = cell_size_m(image.shape, image.transform, image.crs)
     reach_m = relief_m / np.tan(np.radians(max(sun_elevation_deg, 1)))
     pad = min(int(reach_m / min(widths.min(), heights.min())) + 1, 4 * max(image.shape))
+    transform = image.transform @ Affine.translation(-pad, -pad)
+    ground = np.full([n + 2 * pad for n in image.shape], np.nan, np.float32)
+    to_image = {"dst_transform": transform, "dst_crs": image.crs, "resampling": Resampling.bilinear}
+    reproject(elevation, ground, src_transform=raster.transform, src_crs=raster.crs, src_nodata=np.nan, **to_image)
     shadow = mountain_shadow(
-        read_onto(dem, image, resampling="bilinear", pad=pad),
-        image.transform @ Affine.translation(-pad, -pad),
+        ground,
+        transform,
         image.crs,
         sun_azimuth_deg=sun_azimuth_deg,
         sun_elevation_deg=sun_elevation_deg,

@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 from millpond.capacity.errors import CapacityError
 from millpond.capacity.factors import SMALL_CAPACITY_1E6_M3, SMALLEST_WATER_KM2
 from millpond.capacity.terrain import FlowNetwork
+from millpond.raster import unmasked
 
 LARGEST_HEIGHT_M = 15.0
 """Small dams are lower than this, from foundation to crest (as the study quotes)."""
@@ -67,6 +68,7 @@ def flood(elevation_m: np.ndarray, net: FlowNetwork, outlet: int, crest_m: float
         If the crest is not above the ground at the outlet, or the flood reaches the edge of the DEM, where the volume
         would be a lower bound.
     """
+    elevation_m = unmasked(elevation_m)
     if not crest_m > elevation_m.flat[outlet]:
         raise CapacityError(
             f"a crest of {crest_m:g} m at ground of {elevation_m.flat[outlet]:g} m found, a crest above the ground "
@@ -129,11 +131,11 @@ def build_dams(
     CapacityError
         If the terrain has fewer than `n` such places.
     """
-    rng = check_random_state(random_state)
+    rng, elevation_m = check_random_state(random_state), unmasked(elevation_m)
     low, high = area_km2
     streams = (net.upstream_area_km2 >= low) & (net.upstream_area_km2 <= high) & ~net.edge_contaminated()
     water = np.zeros(net.shape, np.int32)
-    taken = np.zeros(net.shape, bool) if within is None else ~within
+    taken = np.zeros(net.shape, bool) if within is None else ~unmasked(within, False)
     around = np.add.outer(np.array([-1, 0, 1]) * net.shape[1], [-1, 0, 1]).ravel()
     rows = []
     for outlet in rng.permutation(np.flatnonzero(streams)):

@@ -7,8 +7,9 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from rasterio.features import rasterize
+from rasterio.features import rasterize, shapes
 from scipy import ndimage
+from shapely.geometry import shape
 
 from millpond.capacity.errors import CapacityError
 from millpond.capacity.lakes import drain_to_lakes
@@ -59,7 +60,8 @@ def reservoir_factors(
     RasterError
         If the DEM or the water raster can't be read, or their grids differ.
     CapacityError
-        If the coordinate reference systems differ, no water lies on the DEM, or the DEM is unusable.
+        If the coordinate reference systems differ, no water lies on the DEM, the DEM is unusable, or a raster's labels
+        look like classes.
     """
     with open_raster({"elevation": dem_path}) as dem:
         place_on_earth(dem.crs)
@@ -68,10 +70,12 @@ def reservoir_factors(
             with open_raster({"water": water}) as raster:
                 check_same_grid(dem, raster)
                 labels, areas_km2 = known_labels(raster.read(masked=True)[0]), None
+            check_bodies(labels)
         elif isinstance(water, gpd.GeoDataFrame):
             labels, areas_km2 = rasterized(water, dem)
         else:
             labels, areas_km2 = unmasked(water, 0), None
+            check_bodies(labels)
         net = FlowNetwork.from_dem(elevation, transform=dem.transform, crs=dem.crs)
     return factors_on_network(
         net, labels, areas_km2, crest_m=crest_m, freeboard_m=freeboard_m, buffer_m=buffer_m, nested=nested
@@ -247,6 +251,62 @@ def known_labels(labels: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.ma.filled(labels, 0))
 
 
+def check_bodies(labels: np.ndarray) -> None:
+    """Refuse labels that look like classes, such as seasonal and permanent water: a label is one water body.
+
+    Raises
+    ------
+    CapacityError
+        If a label lies in places more than six cells apart, or inside another.
+    """
+    values, codes = np.unique(np.maximum(labels, 0), return_inverse=True)
+    codes = np.pad(codes.reshape(labels.shape) + (values[0] > 0), 1, constant_values=0)
+    square = np.ones((3, 3))
+    for number, place in enumerate(ndimage.find_objects(codes), start=1):
+        around = codes[tuple(slice(side.start - 1, side.stop + 1) for side in place)]
+        body = around == number
+        _, n_places = ndimage.label(ndimage.binary_dilation(body, square, iterations=3), square)
+        beside = ndimage.binary_dilation(body, square) & ~body
+        found = f"in {n_places} places far apart" if n_places > 1 else "inside another"
+        if n_places > 1 or (around[beside] > 0).all():
+            raise CapacityError(
+                f"label {values[values > 0][number - 1]:g} {found} found, one water body expected: is this a map of "
+                "classes? Take a mask of 0 and 1, or number the bodies (scipy.ndimage.label)."
+            )
+
+
+def catchment_shapes(
+    net: FlowNetwork, labels: np.ndarray, table: pd.DataFrame, *, nested: str = "cut"
+) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
+    """Sub-catchments as polygons and outlets as points, in the order of the table.
+
+    Parameters
+    ----------
+    net, labels, nested
+        As in `factors_on_network`.
+    table : DataFrame
+        What that returned.
+    """
+    numbers = np.where(np.isin(labels, table.index), labels, 0)
+    net, _ = drain_to_lakes(net, numbers, table.index.to_numpy())
+    rows, cols = table["outlet_row"].to_numpy(), table["outlet_col"].to_numpy()
+    outlets = np.ravel_multi_index((rows, cols), net.shape)
+    ids = np.arange(1, outlets.size + 1, dtype=np.uint32)
+    # Shared catchments overlap, so each needs a grid of its own.
+    parts = [slice(None)] if nested == "cut" else [slice(i, i + 1) for i in range(outlets.size)]
+    found = []
+    for part in parts:
+        owner = net.flow.basins(idxs=outlets[part], ids=ids[part]).astype(np.int32)
+        found += [(int(number), shape(outline)) for outline, number in shapes(owner, owner > 0, 8, net.transform)]
+    numbers, outlines = zip(*found, strict=True)
+    areas = gpd.GeoDataFrame({"number": numbers}, geometry=list(outlines), crs=net.crs).dissolve("number").make_valid()
+    x, y = net.transform @ np.array([cols + 0.5, rows + 0.5])
+    return (
+        gpd.GeoDataFrame(geometry=areas.to_numpy(), index=table.index, crs=net.crs),
+        gpd.GeoDataFrame(geometry=gpd.points_from_xy(x, y), index=table.index, crs=net.crs),
+    )
+
+
 def rasterized(water: gpd.GeoDataFrame, dem: Raster) -> tuple[np.ndarray, dict[int, float]]:
     """Labels of polygons on the DEM's grid, from 1 in their order, and their true areas in km2.
 
@@ -265,11 +325,11 @@ def rasterized(water: gpd.GeoDataFrame, dem: Raster) -> tuple[np.ndarray, dict[i
     # Outlines may touch or cross themselves; a spike without area is no water.
     water = water.set_geometry(water.make_valid(method="structure", keep_collapsed=False))
     _check_apart(water)
-    shapes = list(zip(water.geometry, range(1, len(water) + 1), strict=True))
+    outlines = list(zip(water.geometry, range(1, len(water) + 1), strict=True))
     grid = {"out_shape": dem.shape, "transform": dem.transform, "dtype": "int32"}
-    labels = rasterize(shapes, **grid)
+    labels = rasterize(outlines, **grid)
     found = np.unique(labels)
-    if small := [(geometry, number) for geometry, number in shapes if number not in found]:
+    if small := [(geometry, number) for geometry, number in outlines if number not in found]:
         labels = np.where(labels > 0, labels, rasterize(small, all_touched=True, **grid))
     equal_area = water.to_crs("EPSG:6933")  # cylindrical equal area: true areas from any reference system
     return labels, dict(enumerate(equal_area.area / 1e6, start=1))
@@ -277,12 +337,12 @@ def rasterized(water: gpd.GeoDataFrame, dem: Raster) -> tuple[np.ndarray, dict[i
 
 def _check_apart(water: gpd.GeoDataFrame) -> None:
     """Refuse polygons that share more than a hundredth of the smaller one: a cell can belong to one only."""
-    shapes = water.geometry.to_numpy()
-    first, second = water.sindex.query(shapes, predicate="intersects")
+    outlines = water.geometry.to_numpy()
+    first, second = water.sindex.query(outlines, predicate="intersects")
     pairs = first < second
     first, second = first[pairs], second[pairs]
-    shared = shapely.area(shapely.intersection(shapes[first], shapes[second]))
-    overlap = shared > 0.01 * np.minimum(shapely.area(shapes[first]), shapely.area(shapes[second]))
+    shared = shapely.area(shapely.intersection(outlines[first], outlines[second]))
+    overlap = shared > 0.01 * np.minimum(shapely.area(outlines[first]), shapely.area(outlines[second]))
     if overlap.any():
         names = [str(water.index[side[overlap][0]]) for side in (first, second)]
         raise CapacityError(

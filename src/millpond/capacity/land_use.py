@@ -13,6 +13,7 @@ from sklearn.base import ClassifierMixin, clone
 from sklearn.ensemble import RandomForestClassifier
 
 from millpond.capacity.errors import CapacityError
+from millpond.raster import unmasked
 
 LAND_USE = ("water", "construction", "green space", "cultivated", "greenhouse")
 """The classes of the study."""
@@ -51,6 +52,7 @@ def classify_land_use(
     CapacityError
         If polygons have no classes or no coordinate reference system, or fewer than two classes have pixels.
     """
+    image = unmasked(image)
     inside, land_use = _pixels_of(polygons, image.shape[1:], transform, crs)
     valid = ~np.isnan(image).any(axis=0)
     with_data = valid[inside[:, 0], inside[:, 1]]
@@ -109,7 +111,7 @@ def confusion_matrix(
         Georeferencing of the labels.
     """
     inside, land_use = _pixels_of(polygons, labels.shape, transform, crs)
-    predicted = labels[inside[:, 0], inside[:, 1]]
+    predicted = unmasked(labels, -1)[inside[:, 0], inside[:, 1]]
     seen = predicted >= 0
     counts = pd.crosstab(land_use[seen], np.asarray(classes)[predicted[seen]])
     names = sorted(set(classes) | set(counts.index))

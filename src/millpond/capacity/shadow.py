@@ -14,7 +14,8 @@ from rasterio.transform import Affine
 from scipy import ndimage
 
 from millpond.capacity.errors import CapacityError
-from millpond.capacity.terrain import cell_size_m
+from millpond.capacity.terrain import cell_size_m, elevation_of
+from millpond.raster import unmasked
 from millpond.simulation import illumination
 from millpond.simulation.errors import SimulationError
 
@@ -99,6 +100,7 @@ def drop_shaded(water: np.ndarray, shadow: np.ndarray, *, largest_share: float =
     water : (rows, cols) bool array
     n_removed : int
     """
+    water, shadow = unmasked(water, False), unmasked(shadow, False)
     bodies, n_bodies = ndimage.label(water, structure=np.ones((3, 3)))
     pixels = np.bincount(bodies.ravel(), minlength=n_bodies + 1)
     shaded = np.bincount(bodies[shadow], minlength=n_bodies + 1)
@@ -136,6 +138,7 @@ def mountain_shadow(
         If the sun isn't above the horizon, the grid has no reference system or isn't north up, or nothing is known of
         the elevation.
     """
+    elevation_m = elevation_of(elevation_m)
     _, widths, heights = cell_size_m(elevation_m.shape, transform, crs)
     sun = illumination.Sun(sun_azimuth_deg, sun_elevation_deg)
     middle = elevation_m.shape[0] // 2

@@ -7,8 +7,8 @@ a point inside it.
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import geopandas as gpd
@@ -19,7 +19,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.features import rasterize
 
 from millpond.capacity.errors import CapacityError
-from millpond.capacity.factors import SMALLEST_WATER_KM2, known_labels, rasterized
+from millpond.capacity.factors import SMALLEST_WATER_KM2, check_bodies, known_labels, rasterized
 from millpond.capacity.inventory import MILLION_M3_PER_ACRE_FOOT
 from millpond.capacity.terrain import FlowNetwork, place_on_earth, read_elevation, recondition
 from millpond.capacity.water import polygons_of
@@ -84,7 +84,7 @@ def read_vector(
     suffixes : tuple of str
         Kinds of files that are taken.
     layer : str, optional
-        Needed if the file has several layers of shapes.
+        Needed if the file has several layers of shapes, and none named as the file.
     option : str
         How a user of the command names it.
 
@@ -104,6 +104,8 @@ def read_vector(
     _check_is_file(path)
     try:
         layers = [name for name, geometry in pyogrio.list_layers(path) if geometry is not None]
+        if layer is None and path.stem in layers:  # as `encoded` and ogr2ogr name the first
+            layer = path.stem
         if layer not in layers and (layer is not None or len(layers) > 1):
             wanted = "one of them" if layer is None else layer
             raise CapacityError(f"{path}: layers {', '.join(layers)} found, {wanted} expected. Name one by {option}.")
@@ -190,9 +192,12 @@ def read_water(
     for name, what in ((id_column, "a column"), (layer, "a layer")):
         if name is not None:
             raise CapacityError(f"{path}: a raster found, polygons expected, with {what} {name}. Outline it.")
-    values, codes = np.unique(_read_labels(path, dem, reproject), return_inverse=True)
+    found = _read_labels(path, dem, reproject)
+    values, codes = np.unique(found, return_inverse=True)
     codes = codes.reshape(dem.shape) - np.searchsorted(values, 0, side="right") + 1  # from 1, 0 and less are land
     has_labels = (values > 0).sum() > 1  # else it is a mask, whose bodies are told apart by their place
+    if has_labels:
+        check_bodies(found)
     smallest = 0 if has_labels else SMALLEST_WATER_KM2  # a label's parts count together
     polygons, n_dropped = polygons_of(codes, dem.transform, dem.crs, smallest)
     if polygons.empty:
@@ -305,11 +310,11 @@ def writing(
         yield unfinished
 
 
-def encoded(table: pd.DataFrame, path: str | Path) -> bytes:
-    """The content of a file `path` with this table.
+def encoded(table: pd.DataFrame, path: str | Path, **layers: gpd.GeoDataFrame) -> bytes:
+    """The content of a file `path` with this table, and with more layers if it is a GeoPackage.
 
     GeoJSON is in longitude and latitude, as its standard wants (RFC 7946), a GeoPackage in the table's own reference
-    system. Made in memory, so that no database is ever left half-written.
+    system. Made elsewhere, so that no database is ever left half-written.
 
     Raises
     ------
@@ -334,15 +339,17 @@ def encoded(table: pd.DataFrame, path: str | Path) -> bytes:
     if suffix == ".geojson":
         table = table.to_crs(_DEGREES)
     table = table.drop(columns=[name for name in table if name.lower() == "fid"])  # the format's own row number
-    content = BytesIO()
     try:
-        table.reset_index(drop=table.index.name is None).to_file(content, driver=_DRIVERS[suffix], layer=path.stem)
+        with TemporaryDirectory() as folder:
+            content = Path(folder) / f"table{suffix}"
+            for name, part in ({path.stem: table} | layers).items():
+                part.reset_index(drop=part.index.name is None).to_file(content, driver=_DRIVERS[suffix], layer=name)
+            return content.read_bytes()
     except DataLayerError as error:
         raise CapacityError(
             f"{path}: columns that a {suffix} file can't hold found ({error}), names that differ by more than case and "
             "none called geom expected. Rename them, or choose .csv."
         ) from error
-    return content.getvalue()
 
 
 def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:

@@ -22,7 +22,7 @@ from rasterio.transform import Affine
 from scipy import ndimage
 
 from millpond.capacity.errors import CapacityError
-from millpond.raster import Raster
+from millpond.raster import Raster, unmasked
 
 # The step to each neighbour and the code of its direction: east, north, west, south, then the diagonals. Of equal ways
 # out of a flat the first is taken, so straight ones go first, as in TauDEM.
@@ -110,7 +110,7 @@ class FlowNetwork:
             If there is no coordinate reference system, the grid is rotated, no cell has data, the DEM is flat, or the
             memory isn't there.
         """
-        elevation = elevation_of(elevation, nodata)
+        elevation = elevation_of(elevation, nodata).astype(np.float32)
         crs, width, height = cell_size_m(elevation.shape, transform, crs)
         check_memory(elevation.shape)
         known = elevation[~np.isnan(elevation)]
@@ -145,7 +145,7 @@ class FlowNetwork:
             raise CapacityError(f"D8 encoding {encoding!r} found, one of {', '.join(_ENCODINGS)} expected.")
         esri = np.full(np.shape(codes), _NO_DATA)
         for code, same in zip(_ENCODINGS[encoding], _ESRI, strict=True):
-            esri[np.asarray(codes) == code] = same
+            esri[unmasked(codes, 0) == code] = same
         if (esri == _NO_DATA).all():
             raise CapacityError(f"no cell with a {encoding} direction found. Check the encoding and the file.")
         crs, width, height = cell_size_m(esri.shape, transform, crs)
@@ -280,6 +280,7 @@ def horn_slope_deg(elevation_m: np.ndarray, cell_width_m: np.ndarray, cell_heigh
     -------
     (rows, cols) float32 array in degrees, NaN where unknown
     """
+    elevation_m = unmasked(elevation_m)
     rows, cols = elevation_m.shape
     padded = np.pad(elevation_m.astype(np.float32), 1, constant_values=np.nan)
 
@@ -323,6 +324,7 @@ def recondition(
     -------
     (rows, cols) float32 array
     """
+    elevation_m, streams = unmasked(elevation_m), unmasked(streams, False)
     unknown = np.isnan(elevation_m)
     if streams.shape == elevation_m.shape:
         streams = streams & ~unknown
@@ -370,7 +372,7 @@ def read_elevation(dem: Raster) -> np.ndarray:
 
 
 def elevation_of(values: np.ndarray, nodata: float | None = None) -> np.ndarray:
-    """(rows, cols) float32 elevation in metres, NaN where masked, infinite or `nodata`, or outside `LAND_M`.
+    """(rows, cols) float elevation in metres, NaN where masked, infinite or `nodata`, or outside `LAND_M`.
 
     Warns
     -----
@@ -385,8 +387,7 @@ def elevation_of(values: np.ndarray, nodata: float | None = None) -> np.ndarray:
     if np.ndim(values) != 2:
         raise CapacityError(f"elevation of shape {np.shape(values)} found, (rows, cols) expected. Pass one band.")
     found = np.ma.getdata(values)
-    with np.errstate(over="ignore"):
-        elevation = np.array(found, np.float32)
+    elevation = np.array(found, np.result_type(found, np.float32))
     elevation[np.ma.getmaskarray(values) | ~np.isfinite(elevation) | (found == nodata)] = np.nan
     low, high = LAND_M
     impossible = (elevation < low) | (elevation > high)

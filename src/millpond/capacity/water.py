@@ -17,6 +17,7 @@ from shapely.geometry import shape
 
 from millpond.capacity.errors import CapacityError
 from millpond.capacity.factors import SMALLEST_WATER_KM2
+from millpond.raster import unmasked
 
 SCALINGS = {
     "sentinel-2": (1e-4, 0.0),
@@ -79,7 +80,7 @@ def normalized_difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
     Reflectance below zero, which atmospheric correction leaves on dark water, counts as zero.
     """
-    first, second = (np.maximum(band, 0).astype(np.float32) for band in (first, second))
+    first, second = (np.maximum(unmasked(band), 0).astype(np.float32) for band in (first, second))
     total = first + second
     return np.divide(first - second, total, out=np.full_like(total, np.nan), where=total > 0)
 
@@ -179,6 +180,7 @@ def polygons_of(
     """
     if crs is None:
         raise CapacityError("a mask without coordinate reference system found, needed for areas. Set it in the image.")
+    labels = unmasked(labels, 0)
     found = list(shapes(labels.astype(np.int32), mask=labels > 0, connectivity=8, transform=transform))
     columns = {"label": np.array([label for _, label in found], int)}
     polygons = gpd.GeoDataFrame(columns, geometry=[shape(outline) for outline, _ in found], crs=crs)
