@@ -1,5 +1,6 @@
 """`millpond level`: from dated images and a gauge record to levels of other dates, and how sure they are."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -207,6 +208,7 @@ def download(
             progress=True,
         )
         told = f"{len(found.written)} dates written, {len(found.kept)} were there, {found.cloudy} too cloudy"
+        told += "".join(f"; none for {n} ({reason})" for reason, n in Counter(found.unusable.values()).items())
         typer.echo(f"{out / sensor}: {told}" + ("" if found.orbit is None else f"; relative orbit {found.orbit}"))
 
 

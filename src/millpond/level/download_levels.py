@@ -16,7 +16,7 @@ import pandas as pd
 
 from millpond.files import make_folder, replacing, write_text
 from millpond.level.errors import LevelError
-from millpond.level.gauges import read_gauge
+from millpond.level.gauges import USGS_LEVELS, read_gauge
 from millpond.level.web import first_line, get_json, get_text, period_of, require
 
 AGENCIES = {
@@ -28,9 +28,6 @@ AGENCIES = {
 
 CDEC_ELEVATION = "6"
 """CDEC's number of the sensor that measures a reservoir's elevation, in feet."""
-
-USGS_LEVELS = ("62615", "62614", "00062", "62616", "63160", "00065", "62619", "62618", "62617", "30211")
-"""USGS's parameters of levels: elevations in feet, then the gage height, then elevations in metres."""
 
 USGS_STATISTICS = ("00003", "32400", "3", "")
 """How the codes of USGS's statistics begin: the mean, the level at midnight or at another time, then extremes."""
@@ -165,7 +162,7 @@ def _usgs(station: str, first: pd.Timestamp, last: pd.Timestamp, url: str) -> st
     def rank(found: pd.DataFrame) -> tuple[int, int, int]:
         parameter, statistic = found[kind[:2]].iloc[0]
         begins = [str(statistic).startswith(start) for start in USGS_STATISTICS]
-        return -found["value"].count(), USGS_LEVELS.index(parameter), begins.index(True)
+        return -found["value"].count(), list(USGS_LEVELS).index(parameter), begins.index(True)
 
     best = min((found for _, found in levels.groupby(kind, dropna=False)), key=rank)
     columns = ["time", "value", "unit_of_measure", "monitoring_location_id", *kind]

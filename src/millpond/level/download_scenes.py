@@ -21,14 +21,14 @@ import pandas as pd
 import rasterio
 from rasterio.errors import RasterioError
 from shapely import make_valid, union_all
-from shapely.geometry import shape
+from shapely.geometry import mapping, shape
 from tqdm import tqdm
 
 from millpond.files import make_folder, replacing
 from millpond.level.errors import LevelError
 from millpond.level.grid import MARGIN_M
-from millpond.level.web import TIMEOUT_S, first_line, get_json, period_of, require
-from millpond.raster import check_written, open_raster
+from millpond.level.web import RETRY, TIMEOUT_S, first_line, get_json, period_of, require
+from millpond.raster import RasterError, check_written, open_raster
 from millpond.sentinel2 import radiometric_offset
 
 PLANETARY_COMPUTER = "https://planetarycomputer.microsoft.com/api/stac/v1"
@@ -42,6 +42,17 @@ LARGEST_PIXELS = 5000
 
 DARKEST_SHIFTED_DN = 500
 """Shifted digital numbers are hardly ever smaller: that would be a reflectance below -0.05."""
+
+GDAL = {
+    "GDAL_HTTP_CONNECTTIMEOUT": 20,
+    "GDAL_HTTP_LOW_SPEED_TIME": 20,
+    "GDAL_HTTP_LOW_SPEED_LIMIT": 100,  # bytes a second
+    "GDAL_HTTP_TIMEOUT": TIMEOUT_S,  # of a request for a part of a file
+    "GDAL_HTTP_MAX_RETRY": 2,
+    "GDAL_HTTP_RETRY_DELAY": 1,
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+}
+"""GDAL's settings while images are read; by itself it waits for ever."""
 
 _TOKEN_S = 20 * 60  # they last for 45 minutes at least
 _PATIENCE = 3  # dates in a row that can't be read; then the last date tells whether others can
@@ -71,13 +82,22 @@ _PRODUCTS = {
 }
 
 
+class _UnknownShift(LevelError):
+    """An item doesn't tell how its numbers are shifted; no later attempt will mend it."""
+
+
 @dataclass(frozen=True)
 class Downloaded:
-    """Files `written` and `kept` from before, how many days were too `cloudy`, and the relative `orbit` of radar."""
+    """What was downloaded.
+
+    Files `written` and `kept` from before, how many days were too `cloudy`, why which days (or items, where the day is
+    unknown) are `unusable` whenever they are asked for, and the relative `orbit` of radar.
+    """
 
     written: tuple[Path, ...]
     kept: tuple[Path, ...]
     cloudy: int
+    unusable: dict[str, str]
     orbit: int | None = None
 
 
@@ -115,8 +135,8 @@ def download_scenes(
     half_width_m : float
         Of the square around a point.
     max_cloud : float, optional
-        Leave out days whose clearest tile has a larger share of clouds by its metadata. A tile is 110 km wide, so this
-        saves time and is no mask: `read_scenes` looks at the pixels.
+        Leave out days whose clearest tile has a larger share of clouds, if its metadata tell. A tile is 110 km wide, so
+        this saves time and is no mask: `read_scenes` looks at the pixels.
     orbit : int, optional
         Relative orbit of Sentinel-1. Images of different orbits look from different sides and are not comparable. By
         default the one of the files that are there, or else the one that covers the whole place on most days.
@@ -140,8 +160,10 @@ def download_scenes(
     Raises
     ------
     LevelError
-        If the place, the period or the sensor make no sense; if the catalogue can't be reached or has no image; if
-        files in the folder are of another grid, collection or orbit; if images can't be read.
+        If the place, the period or the sensor make no sense; if the catalogue can't be reached or has no usable image;
+        if files in the folder are of another grid, collection or orbit; if images can't be read now. What doesn't come
+        in time (`GDAL`) counts as not readable; an image that lacks bands or doesn't tell its offset is unusable, and
+        no error beside others.
     """
     if sensor not in _PRODUCTS:
         raise LevelError(f"sensor {sensor!r} found, one of {', '.join(_PRODUCTS)} expected.")
@@ -151,10 +173,16 @@ def download_scenes(
     collection = collection or product.collection
     first, last = period_of(first, last)
     grid = _grid(place, half_width_m)
-    items = _usable(_search(catalog, collection, grid, first, last), product, catalog)
+    items, unusable = _search(catalog, collection, grid, first, last)
+    items, incomplete = _usable(items, product, catalog)
     target = Path(folder) / sensor
     earlier = _check_earlier(target, product, grid, collection, orbit)
     days, cloudy = _days(items, grid, first, last, max_cloud)
+    known = _days(items, grid, first, last, None)[0]
+    for day, found in _days(incomplete, grid, first, last, None)[0].items():
+        missing = [band for band in product.assets if not any(band in _keys(item, product) for item in found)]
+        if day not in known:
+            unusable[f"{day:%Y-%m-%d}"] = f"no {', '.join(missing)}"
     if sensor == "sentinel1_rtc":
         days, orbit = _of_one_orbit(days, grid, orbit if earlier is None else earlier)
     make_folder(target, LevelError)
@@ -163,12 +191,15 @@ def download_scenes(
     written, failed, in_a_row = [], [], 0
     sign = _signing(catalog, collection)
     todo = deque(day for day in days if not paths[day].exists())
-    with tqdm(total=len(todo), desc=sensor, unit="date", disable=None if progress else True) as bar:
+    bar = tqdm(total=len(todo), desc=sensor, unit="date", disable=None if progress else True)
+    with bar, rasterio.Env(**GDAL):
         while todo and in_a_row <= _PATIENCE:
             day = todo.popleft() if in_a_row < _PATIENCE else todo.pop()
             try:
                 image, tags = _mosaic(days[day], product, grid, sign)
-            except (RasterioError, OSError, ValueError) as error:
+            except _UnknownShift as error:
+                unusable[f"{day:%Y-%m-%d}"] = str(error)
+            except (LevelError, RasterioError, OSError, ValueError) as error:
                 failed.append(f"{day:%Y-%m-%d} ({first_line(error)})")
                 in_a_row += 1
             else:
@@ -182,7 +213,13 @@ def download_scenes(
             f"{catalog}: {len(failed)} of {len(days)} dates not readable, the first {failed[0]}{untried}; all "
             f"expected. {len(kept) + len(written)} are in {target} and are kept. Try again later."
         )
-    return Downloaded(tuple(sorted(written)), kept, cloudy, orbit)
+    if unusable and not (written or kept or cloudy):
+        day, reason = next(iter(unusable.items()))
+        raise LevelError(
+            f"{catalog}: no usable image among {len(unusable)} found, the first is {day} ({reason}). Name another "
+            "catalogue."
+        )
+    return Downloaded(tuple(sorted(written)), kept, cloudy, unusable, orbit)
 
 
 def _grid(place: tuple[float, float] | str | Path, half_width_m: float):
@@ -227,16 +264,19 @@ def _grid(place: tuple[float, float] | str | Path, half_width_m: float):
 # Finding images
 
 
-def _search(catalog: str, collection: str, grid, first: pd.Timestamp, last: pd.Timestamp) -> list:
-    client = require("pystac_client")
+def _search(
+    catalog: str, collection: str, grid, first: pd.Timestamp, last: pd.Timestamp
+) -> tuple[list, dict[str, str]]:
+    """Items over the grid; and by the names of those whose metadata can't be understood, why not."""
+    client, pystac = require("pystac_client"), require("pystac")
     exceptions = require("pystac_client.exceptions")
     PystacClientWarning = require("pystac_client.warnings").PystacClientWarning
-    pystac = require("pystac")
     day = pd.Timedelta(days=1)  # solar days begin and end at other times than UTC's
     area = grid.geographic_extent
     try:
         with warnings.catch_warnings(action="ignore", category=PystacClientWarning):  # of what is checked here
-            api = client.Client.open(catalog, timeout=TIMEOUT_S)
+            io = require("pystac_client.stac_api_io").StacApiIO(max_retries=RETRY, timeout=TIMEOUT_S)
+            api = client.Client.open(catalog, stac_io=io)
         if not (api.conforms_to("ITEM_SEARCH") and api.get_search_link()):
             raise LevelError(f"{catalog}: a catalogue without search found, a STAC API expected. Name another.")
         search = api.search(
@@ -244,21 +284,33 @@ def _search(catalog: str, collection: str, grid, first: pd.Timestamp, last: pd.T
             bbox=tuple(area.boundingbox),
             datetime=f"{first - day:%Y-%m-%d}/{last + day:%Y-%m-%d}",
         )
-        items = list(search.items())
+        found = list(search.items_as_dicts())
     except (exceptions.APIError, pystac.STACError, pystac.STACTypeError, OSError, ValueError, LookupError) as error:
         told = first_line(error)
         if isinstance(error, exceptions.APIError):  # its text is a whole page
             told = getattr(error, "status_code", None) or "no connection"
-        raise LevelError(f"{catalog}: no answer ({told}), a STAC API expected. Check address and network.") from None
-    over = [item for item in items if item.geometry is None or shape(item.geometry).intersects(area.geom)]
-    if not over:
+        mend = "Try again later" if told in RETRY.status_forcelist else "Check address and network"
+        raise LevelError(f"{catalog}: no answer ({told}), a STAC API expected. {mend}.") from None
+    items, unusable = [], {}
+    for one in found:
+        try:
+            item = pystac.Item.from_dict(one, root=api)
+            _time(item)
+            if item.geometry is None:  # its pixels will tell what it covers
+                item.geometry, item.bbox = mapping(area.geom), list(area.boundingbox)
+            if shape(item.geometry).intersects(area.geom):
+                items.append(item)
+        except Exception as error:  # whatever a stranger's metadata lead to
+            unusable[str(one.get("id"))] = f"metadata that can't be understood: {first_line(error)}"
+    if not items:
         lon, lat = area.centroid.coords[0]
-        what = f"only images elsewhere ({len(items)})" if items else "no image"
+        what = f"only images elsewhere ({len(found) - len(unusable)})" if len(found) > len(unusable) else "no image"
+        what += f" and {len(unusable)} unusable ({next(iter(unusable.values()))})" if unusable else ""
         raise LevelError(
             f"{catalog}: {what} found, some of {collection} over {lon:.3f}, {lat:.3f} from {first:%Y-%m-%d} to "
             f"{last:%Y-%m-%d} expected. Check place, period and collection."
         )
-    return over
+    return items, unusable
 
 
 def _keys(item, product: _Product) -> dict[str, str]:
@@ -267,15 +319,17 @@ def _keys(item, product: _Product) -> dict[str, str]:
     return {band: key for band, key in found.items() if key is not None}
 
 
-def _usable(items: list, product: _Product, catalog: str) -> list:
-    """Those with all bands: where there is little land, Sentinel-1 sends HH and HV."""
-    usable = [item for item in items if len(_keys(item, product)) == len(product.assets)]
+def _usable(items: list, product: _Product, catalog: str) -> tuple[list, list]:
+    """Those with all bands, and the others: where there is little land, Sentinel-1 sends HH and HV."""
+    usable, others = [], []
+    for item in items:
+        (usable if len(_keys(item, product)) == len(product.assets) else others).append(item)
     if not usable:
         raise LevelError(
             f"{catalog}: assets {', '.join(items[0].assets)} found, "
             f"{', '.join('/'.join(keys) for keys in product.assets.values())} expected. Name another collection."
         )
-    return usable
+    return usable, others
 
 
 def _of_one_orbit(days: dict, grid, orbit: int | None) -> tuple[dict, int | None]:
@@ -296,8 +350,6 @@ def _of_one_orbit(days: dict, grid, orbit: int | None) -> tuple[dict, int | None
 
 def _is_whole(items: list, grid) -> bool:
     """Whether the footprints of slices cover the grid together."""
-    if any(item.geometry is None for item in items):
-        return True
     area = grid.geographic_extent.geom
     joined = union_all([make_valid(shape(item.geometry)) for item in items])
     return joined.intersection(area).area >= _WHOLE * area.area
@@ -320,7 +372,7 @@ def _time(item) -> pd.Timestamp:
 
 
 def _cloud(items: list) -> float:
-    return min(item.properties.get("eo:cloud_cover", 0) for item in items) / 100
+    return min(item.properties.get("eo:cloud_cover") or 0 for item in items) / 100
 
 
 def _check_earlier(target: Path, product: _Product, grid, collection: str, orbit: int | None) -> int | None:
@@ -365,7 +417,8 @@ def _mosaic(items: list, product: _Product, grid, sign: Callable | None) -> tupl
     """(n_bands, rows, cols) of one day, and tags. A pixel has the value of the first item that has one."""
     image = np.full((len(product.assets), *grid.shape), np.nan, np.float32)
     used, shifts = [], []
-    for item in sorted(items, key=lambda item: (not _lies_on(item, grid), -_baseline(item), item.id)):
+    newest_first = sorted(sorted(items, key=lambda item: item.id), key=_baseline, reverse=True)
+    for item in sorted(newest_first, key=lambda item: not _lies_on(item, grid)):
         values = _read(item, product, grid, sign)
         values[~(values > 0)] = np.nan
         if product.prefix == "S2":
@@ -409,8 +462,8 @@ def _lies_on(item, grid) -> bool:
     return str(grid.crs) in codes
 
 
-def _baseline(item) -> float:
-    return float(item.properties.get("s2:processing_baseline", 0))
+def _baseline(item) -> str:
+    return str(item.properties.get("s2:processing_baseline") or "").removeprefix("N")
 
 
 def _shift_dn(item, key: str, dn: np.ndarray) -> int:
@@ -422,17 +475,19 @@ def _shift_dn(item, key: str, dn: np.ndarray) -> int:
     applied = item.properties.get("earthsearch:boa_offset_applied")
     if applied:
         return 0
-    if "s2:processing_baseline" in item.properties:
-        shift = radiometric_offset(baseline=_baseline(item))
+    if baseline := item.properties.get("s2:processing_baseline"):
+        try:
+            shift = radiometric_offset(baseline=baseline)
+        except RasterError as error:
+            raise _UnknownShift(str(error)) from None
     else:
         fields = item.assets[key].extra_fields
         band = next(iter(fields.get("raster:bands", ())), {}) | {
             name: fields[f"raster:{name}"] for name in ("offset", "scale") if f"raster:{name}" in fields
         }
         if not {"offset", "scale"} <= set(band):
-            raise LevelError(
-                f"{item.id}: neither s2:processing_baseline nor an offset of {key} found, one of them expected to tell "
-                "how digital numbers are shifted. Name another catalogue."
+            raise _UnknownShift(
+                f"neither s2:processing_baseline nor an offset of {key}, which tell how numbers are shifted"
             )
         shift = round(-band["offset"] / band["scale"])
     known = dn[np.isfinite(dn)]

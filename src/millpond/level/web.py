@@ -12,6 +12,17 @@ from urllib3 import Retry
 from millpond.level.errors import LevelError
 
 TIMEOUT_S = 60
+RETRY = Retry(
+    3,
+    connect=1,
+    read=1,
+    backoff_factor=1,
+    status_forcelist=(429, 500, 502, 503, 504),
+    allowed_methods=None,  # of POST too: we only ask
+    raise_on_status=False,
+    retry_after_max=TIMEOUT_S,
+)
+"""Three more attempts at a service that is busy, no sooner than it says; one more where no answer comes."""
 
 
 def require(module: str):
@@ -46,10 +57,10 @@ def first_line(error: Exception) -> str:
 
 
 def get_text(url: str, parameters: dict) -> str:
-    """What a service answers; after three more attempts if it is busy."""
+    """What a service answers, if need be to a later attempt."""
     with requests.Session() as session:
-        retry = Retry(3, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
-        session.mount("https://", HTTPAdapter(max_retries=retry))
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, HTTPAdapter(max_retries=RETRY))
         try:
             answer = session.get(url, params=parameters, timeout=TIMEOUT_S)
             answer.raise_for_status()
