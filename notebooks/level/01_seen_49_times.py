@@ -119,7 +119,7 @@ print(len(listed), reasons.to_dict())
 # :name: fig-itoiz-scenes
 # :alt: Six images of a reservoir between hills with its outline in yellow; the water shrinks and grows again.
 #
-# Real data, archived: Itoiz on six dates, near infrared as red and green as green and blue, with the level at the gauge. The yellow line is where the index for water, NDWI, is zero.
+# Real data, archived: Itoiz on six dates, near infrared as red and green as green and blue, with the level at the gauge. The yellow line is where the index for water, NDWI, is zero. Images: M. Montesino-San Martin, CC BY-SA 2.0.
 # ```
 #
 # {numref}`tab-itoiz-reasons` leaves {glue:text}`itoiz_used` dates; {numref}`fig-itoiz-scenes` has six of them. The rule finds {glue:text}`itoiz_spoiled` spoiled dates. Its threshold was chosen on this
