@@ -7,25 +7,27 @@ it; nothing that we need is a link or a device, so everything but plain files an
 
 import lzma
 import os
-import shutil
 import stat
 import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PureWindowsPath
-from typing import IO
 
 import pooch
 import requests
+from requests.adapters import HTTPAdapter
 from tqdm.auto import tqdm
+from urllib3 import Retry
 
 from millpond.errors import MillpondError
 from millpond.files import make_folder
 
-_TIMEOUT_S = 30
+TIMEOUT_S = 60
+"""Longest silence of a server."""
+
 _CHUNK_BYTES = 1 << 16
 _DAMAGE = (
     OSError,
@@ -37,9 +39,32 @@ _DAMAGE = (
     zlib.error,
     lzma.LZMAError,
 )
-_KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "symbolic link"}
 
-Member = tuple[str, str, Callable[[], IO[bytes]]]
+
+class _Retry(Retry):
+    def get_retry_after(self, response) -> float | None:
+        asked = super().get_retry_after(response)
+        return asked and min(asked, TIMEOUT_S)  # some ask for hours
+
+
+RETRY = _Retry(
+    3,
+    connect=1,
+    read=1,
+    backoff_factor=1,
+    status_forcelist=(429, 500, 502, 503, 504),
+    allowed_methods=None,  # of POST too: we only ask
+    raise_on_status=False,
+)
+"""Three more attempts at a server that is busy, no sooner than it says; one more where no answer comes."""
+
+
+def session() -> requests.Session:
+    """A session with `RETRY`; requests need `timeout=TIMEOUT_S` beside."""
+    found = requests.Session()
+    for scheme in ("https://", "http://"):
+        found.mount(scheme, HTTPAdapter(max_retries=RETRY))
+    return found
 
 
 class DatasetError(MillpondError):
@@ -96,7 +121,7 @@ def _continue(url: str, output_file: str, _: object, *, part: Path, size: int, p
         return
     # Without identity, servers compress text on the fly, and neither ranges nor sizes would be those of the file.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as answer:
+    with session() as http, http.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as answer:
         if answer.status_code == requests.codes.requested_range_not_satisfiable:
             part.unlink()
         answer.raise_for_status()
@@ -155,8 +180,16 @@ def unpack(archive: str | Path, target: str | Path) -> Path:
 
 def _unpack(archive: Path, folder: Path) -> None:
     try:
-        for name, kind, opener in _members(archive):
-            _write(archive, name, kind, opener, folder)
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as content:
+                # Archives made on Windows carry no Unix mode.
+                modes = {info.filename: stat.S_IFMT(info.external_attr >> 16) for info in content.infolist()}
+                _check_members(archive, {name: mode in (0, stat.S_IFREG, stat.S_IFDIR) for name, mode in modes.items()})
+                content.extractall(folder)
+        else:
+            with tarfile.open(archive) as content:
+                _check_members(archive, {info.name: info.isfile() or info.isdir() for info in content})
+                content.extractall(folder, filter="data")
     except _DAMAGE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(":")
         raise DatasetError(
@@ -165,34 +198,12 @@ def _unpack(archive: Path, folder: Path) -> None:
         ) from error
 
 
-def _members(archive: Path) -> Iterator[Member]:
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as content:
-            for info in content.infolist():
-                # Archives made on Windows carry no Unix mode: then only the name tells a folder from a file.
-                kind = stat.S_IFMT(info.external_attr >> 16) or (stat.S_IFDIR if info.is_dir() else stat.S_IFREG)
-                yield info.filename, _KINDS.get(kind, "device"), lambda info=info: content.open(info)
-    else:
-        with tarfile.open(archive) as content:
-            for info in content:
-                links = "symbolic link" if info.issym() else "hard link" if info.islnk() else "device"
-                kind = "file" if info.isfile() else "folder" if info.isdir() else links
-                yield info.name, kind, lambda info=info: content.extractfile(info)
-
-
-def _write(archive: Path, name: str, kind: str, opener: Callable[[], IO[bytes]], folder: Path) -> None:
-    # Windows rules see more than POSIX ones: both separators, drives, and roots.
-    parts = PureWindowsPath(name)
-    if kind not in ("file", "folder") or parts.drive or parts.root or ".." in parts.parts:
-        reason = f"is a {kind}" if kind not in ("file", "folder") else "would leave the folder it is unpacked into"
-        raise DatasetError(
-            f"{archive}: the member {name!r} {reason}. Expected are plain files and folders; nothing was unpacked. "
-            "Get the archive from its publisher again."
-        )
-    place = folder / name
-    if kind == "folder":
-        place.mkdir(parents=True, exist_ok=True)
-        return
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with opener() as source, place.open("xb") as copy:
-        shutil.copyfileobj(source, copy)
+def _check_members(archive: Path, plain: dict[str, bool]) -> None:
+    for name, is_plain in plain.items():
+        parts = PureWindowsPath(name)  # its rules see more than POSIX ones: both separators, drives, and roots
+        if not is_plain or parts.drive or parts.root or ".." in parts.parts:
+            reason = "would leave the folder it is unpacked into" if is_plain else "is a link or a device"
+            raise DatasetError(
+                f"{archive}: the member {name!r} {reason}. Expected are plain files and folders; nothing was unpacked. "
+                "Get the archive from its publisher again."
+            )

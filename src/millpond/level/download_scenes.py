@@ -24,10 +24,11 @@ from shapely import make_valid, union_all
 from shapely.geometry import mapping, shape
 from tqdm import tqdm
 
+from millpond.downloads import RETRY, TIMEOUT_S
 from millpond.files import make_folder, replacing
 from millpond.level.errors import LevelError
 from millpond.level.grid import MARGIN_M
-from millpond.level.web import RETRY, TIMEOUT_S, first_line, get_json, period_of, require
+from millpond.level.web import first_line, get_json, period_of, require
 from millpond.raster import RasterError, check_written, open_raster
 from millpond.sentinel2 import radiometric_offset
 

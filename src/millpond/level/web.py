@@ -6,23 +6,9 @@ from importlib import import_module
 
 import pandas as pd
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import Retry
 
+from millpond.downloads import TIMEOUT_S, session
 from millpond.level.errors import LevelError
-
-TIMEOUT_S = 60
-RETRY = Retry(
-    3,
-    connect=1,
-    read=1,
-    backoff_factor=1,
-    status_forcelist=(429, 500, 502, 503, 504),
-    allowed_methods=None,  # of POST too: we only ask
-    raise_on_status=False,
-    retry_after_max=TIMEOUT_S,
-)
-"""Three more attempts at a service that is busy, no sooner than it says; one more where no answer comes."""
 
 
 def require(module: str):
@@ -58,11 +44,9 @@ def first_line(error: Exception) -> str:
 
 def get_text(url: str, parameters: dict) -> str:
     """What a service answers, if need be to a later attempt."""
-    with requests.Session() as session:
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, HTTPAdapter(max_retries=RETRY))
+    with session() as http:
         try:
-            answer = session.get(url, params=parameters, timeout=TIMEOUT_S)
+            answer = http.get(url, params=parameters, timeout=TIMEOUT_S)
             answer.raise_for_status()
         except requests.HTTPError as error:
             told = f"{error.response.status_code} {error.response.reason}"
