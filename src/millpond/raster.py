@@ -6,41 +6,37 @@ wrong with a file ends in one exception, `RasterError`, that names the file, wha
 to mend it.
 """
 
-import re
+import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.enums import ColorInterp, Resampling
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import RasterioIOError
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from millpond.errors import MillpondError
+from millpond.errors import RasterError
 from millpond.files import replacing
+from millpond.products import (
+    BESIDE_THE_BANDS,
+    Scene,
+    band_name,
+    is_local,
+    layer_in_name,
+    raster_files,
+    scenes_of,
+)
 
 SENTINEL2_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
 """The thirteen bands of a Sentinel-2 L1C product in the order of their wavelengths, as products stack them."""
 
 # Reading keeps no more decoded blocks than this; GDAL's own default is a share of the machine's memory.
 _GDAL_CACHE_BYTES = 64 * 2**20
-_BAND_IN_NAME = re.compile(r"(?:^|[_.\-])(B\d{1,2}A?|VV|VH|HH|HV)(?=[_.\-]|$)", re.IGNORECASE)
-
-
-class RasterError(MillpondError):
-    """A raster can't be used as asked; the message names the file, the finding, the expectation and the mend."""
-
-
-def band_name(text: str) -> str:
-    """Sentinel-2's names have two digits: `b2` and `B2` become `B02`; other names stay as they are."""
-    match = re.fullmatch(r"[Bb](\d{1,2})([Aa]?)", text)
-    if not match:
-        return text
-    digits, letter = match.groups()
-    return f"B{int(digits)}A" if letter else f"B{int(digits):02d}"
 
 
 def open_raster(
@@ -49,14 +45,15 @@ def open_raster(
     *,
     names: Sequence[str] | None = None,
     dtype: str | None = None,
+    resolution_m: float | None = None,
 ) -> "Raster":
     """Open bands that share one grid.
 
     Parameters
     ----------
     source : path, sequence of paths, or mapping of band name to path
-        One file with named bands; or one file a band, named by its description or by its file name (`..._B03.jp2`);
-        or the names stated.
+        One file with named bands, or a SAFE folder or zip; or one file a band, named by its description or by its file
+        name (`..._B03.jp2`); or the names stated.
     bands : sequence of str, optional
         The bands wanted, in this order. By default all that are there.
     names : sequence of str, optional
@@ -64,6 +61,9 @@ def open_raster(
         share a name with these keeps its own.
     dtype : str, optional
         The expected data type, such as `"uint16"` for Sentinel-2 digital numbers.
+    resolution_m : float, optional
+        Bring bands of unlike pixel sizes to this one, in the unit of the coordinate reference system: coarser ones by
+        repeating pixels, finer ones by averaging.
 
     Returns
     -------
@@ -76,9 +76,15 @@ def open_raster(
         If a file is missing, truncated or no raster; if a band is absent or unnamed; if the data type isn't `dtype`; if
         sizes, georeferencing or coordinate reference systems differ.
     """
+    if not isinstance(source, Mapping) and names is None:
+        source = _one_scene([source] if isinstance(source, str | Path) else list(source), resolution_m)
+        if isinstance(source, Mapping) and bands is None:
+            source = {name: file for name, file in source.items() if name not in BESIDE_THE_BANDS}
     with ExitStack() as stack:
         if isinstance(source, Mapping):
-            found = {band_name(name): _place_of(band_name(name), _open(path, stack)) for name, path in source.items()}
+            asked = {*map(band_name, bands or source)}
+            found = {band_name(name): str(path) for name, path in source.items()}
+            found |= {name: _place_of(name, _open(found[name], stack)) for name in found if name in asked}
         elif isinstance(source, str | Path):
             found = _bands_of(_open(source, stack), names)
         else:
@@ -106,14 +112,48 @@ def open_raster(
             )
         missing = [name for name in wanted if name not in found]
         if missing:
-            where = next(iter(found.values()))[0].name
+            where = next(iter(found.values()))
+            where = where if isinstance(where, str) else where[0].name
             raise RasterError(
                 f"{where}: bands {', '.join(found)} found, {', '.join(missing)} missing. Name the bands in the file's "
                 "band descriptions or in the file names, or ask for some of those found."
             )
         chosen = {name: found[name] for name in wanted}
+        if resolution_m is not None:
+            chosen = _resampled(chosen, resolution_m, stack)
         _check_alike(chosen, dtype)
         return Raster(chosen, stack.pop_all())
+
+
+def find_scenes(sources: Iterable[str | Path], resolution_m: float | None = None) -> list[Scene]:
+    """The scenes among files, folders, SAFE products and zips, as `open_raster` takes them.
+
+    Parameters
+    ----------
+    sources : iterable of path
+        A file counts once, however often and by whatever link it is named.
+    resolution_m : float, optional
+        Where a product holds a band at several resolutions, take the nearest; by default the finest.
+
+    Returns
+    -------
+    list of str or dict of band to str
+        Files that are named alike but for the band are one scene, unless they hold several bands each.
+    """
+    found: list[Scene] = []
+    for scene in scenes_of((file for source in sources for file in raster_files(source)), resolution_m):
+        if isinstance(scene, str):
+            found.append(scene)
+            continue
+        first = next((file for name, file in scene.items() if name not in BESIDE_THE_BANDS), None)
+        found += scene.values() if first is not None and n_bands(first) > 1 else [scene]
+    return found
+
+
+def n_bands(file: str | Path) -> int:
+    """How many bands a file has, without an alpha band."""
+    with ExitStack() as stack:
+        return len(_image_indexes(_open(file, stack)))
 
 
 class Raster:
@@ -125,6 +165,8 @@ class Raster:
     shape : (rows, cols)
     transform, crs
         Georeferencing as rasterio has it.
+    georeferencing : dict
+        The same for `rasterio.open` when a file is written, with ground control points where those are what there is.
     dtype : numpy.dtype
     nodatavals : tuple of float or None
         What each band's file declares; a mask or an alpha band may tell more (`read` with `masked`).
@@ -132,6 +174,8 @@ class Raster:
         Of the files: measured = stored * scale + offset.
     units : tuple of str or None
         Of each band, as its file has it.
+    name : str
+        Of the first band's file, for messages.
     paths : tuple of Path
         The file of each band.
     """
@@ -144,11 +188,17 @@ class Raster:
         self.shape = first.shape
         self.transform = first.transform
         self.crs = first.crs
+        points, crs = first.gcps
+        # without either, a transform of ones is only rasterio's way to say that there is none
+        placed = points or first.transform.is_identity
+        self.georeferencing = {"gcps": points, "crs": crs} if points else {"crs": first.crs}
+        self.georeferencing |= {} if placed else {"transform": first.transform}
         self.dtype = np.dtype(first.dtypes[0])
         self.nodatavals = self._of_bands("nodatavals")
         self.scales, self.offsets = np.array(self._of_bands("scales")), np.array(self._of_bands("offsets"))
         self.units = self._of_bands("units")
-        self.paths = tuple(Path(dataset.name) for dataset, _ in places.values())
+        names = [_source(dataset).name for dataset, _ in places.values()]
+        self.name, self.paths = names[0], tuple(map(Path, names))
 
     def __enter__(self) -> "Raster":
         return self
@@ -161,13 +211,29 @@ class Raster:
 
     def tags(self) -> dict[str, str]:
         """Metadata of the first band's file (for example `PROCESSING_BASELINE`)."""
-        return next(iter(self._places.values()))[0].tags()
+        return _source(next(iter(self._places.values()))[0]).tags()
 
-    def tags_by_path(self) -> dict[Path, dict[str, str]]:
-        """Metadata of each file and of its bands, by its full path."""
+    def tags_by_file(self) -> dict[str, dict[str, str]]:
+        """Metadata of each file and of its bands, by its full name."""
         found = {}
         for dataset, index in self._places.values():
-            found.setdefault(Path(dataset.name).resolve(), dataset.tags()).update(dataset.tags(index))
+            file = _source(dataset)
+            name = os.path.abspath(file.name) if is_local(file.name) else file.name
+            found.setdefault(name, file.tags()).update(file.tags(index))
+        return found
+
+    @property
+    def pixel(self) -> tuple[float, float]:
+        """Height and width of a pixel in the unit of the coordinate reference system."""
+        return math.hypot(self.transform.b, self.transform.e), math.hypot(self.transform.a, self.transform.d)
+
+    def declared_by_masks(self) -> set[str]:
+        """Which of `mask` and `alpha band` the files have beside no-data values."""
+        found = set()
+        for dataset, _, indexes in self._by_file():
+            flags = {flag for index in indexes for flag in dataset.mask_flag_enums[index - 1]}
+            alpha = len(_image_indexes(dataset)) < dataset.count
+            found |= {"alpha band"} if alpha else {"mask"} if MaskFlags.per_dataset in flags else set()
         return found
 
     def read(self, window: Window | None = None, *, masked: bool = False, scaled: bool = False) -> np.ndarray:
@@ -196,7 +262,7 @@ class Raster:
             or (window.col_off + window.width > cols)
         ):
             raise RasterError(
-                f"{self.paths[0]}: window {_rows_cols(window)} found, but the raster has rows 0..{rows} and columns "
+                f"{self.name}: window {_rows_cols(window)} found, but the raster has rows 0..{rows} and columns "
                 f"0..{cols}. Intersect the window with the raster first."
             )
         shape = len(self.bands), int(window.height), int(window.width)
@@ -303,6 +369,7 @@ def write_blocks(
     like: Raster,
     bands: Sequence[str],
     inputs: Iterable[str | Path] = (),
+    tags: Mapping[str, str] | None = None,
 ) -> None:
     """Write float32 blocks as a tiled, compressed GeoTIFF on the grid of `like`; nothing is left if it fails midway.
 
@@ -316,6 +383,8 @@ def write_blocks(
         Become the band descriptions.
     inputs : iterable of path
         Files that are being read and must not be overwritten.
+    tags : mapping, optional
+        Metadata.
 
     Raises
     ------
@@ -324,11 +393,12 @@ def write_blocks(
     """
     rows, cols = like.shape
     profile = {"driver": "GTiff", "dtype": "float32", "nodata": np.nan, "count": len(bands)}
-    profile |= {"height": rows, "width": cols, "crs": like.crs, "transform": like.transform}
+    profile |= {"height": rows, "width": cols, **like.georeferencing}
     profile |= {"tiled": True, "compress": "deflate", "predictor": 3, "BIGTIFF": "IF_SAFER"}
     with replacing(path, RasterError, inputs) as unfinished:
         with rasterio.open(unfinished, "w", **profile) as dataset:
             dataset.descriptions = tuple(bands)
+            dataset.update_tags(**tags or {})
             for window, values in blocks:
                 dataset.write(values, window=window)
         check_written(unfinished, path)
@@ -359,18 +429,26 @@ def _readable(path: str | Path) -> Iterator[None]:
         ) from error
 
 
+def _one_scene(sources: list[str | Path], resolution_m: float | None) -> Scene | list[str | Path]:
+    scenes = find_scenes(sources, resolution_m)
+    if len(sources) > 1 and all(isinstance(scene, str) for scene in scenes):
+        return sources  # by descriptions
+    if len(scenes) > 1:
+        raise RasterError(f"{sources[0]}: {len(scenes)} scenes found, one expected. Name the files of one.")
+    return scenes[0] if scenes else sources
+
+
 def _open(path: str | Path, stack: ExitStack) -> rasterio.DatasetReader:
-    # Archives and remote files ("/vsi...", "s3://...") are left to GDAL; only plain paths can be checked beforehand.
     try:
         str(path).encode()
     except UnicodeEncodeError:
         raise RasterError(
             f"{str(path)!a}: a file name found that isn't UTF-8, one in UTF-8 expected. Rename the file."
         ) from None
-    if "://" not in str(path) and not str(path).startswith("/vsi") and not Path(path).exists():
+    if is_local(path) and not Path(path).exists():  # what isn't local can't be checked beforehand
         raise RasterError(f"{path}: no such file found, a raster expected. Check the path.")
     try:
-        return stack.enter_context(rasterio.open(path))
+        dataset = stack.enter_context(rasterio.open(path))
     except RasterioIOError as error:
         if Path(path).is_dir():
             raise RasterError(f"{path}: a folder found, a raster expected. Name the files in it.") from None
@@ -378,6 +456,36 @@ def _open(path: str | Path, stack: ExitStack) -> rasterio.DatasetReader:
             f"{path}: no raster found ({error}), a GeoTIFF, JPEG 2000 or another GDAL format expected. "
             "Check that the file is what its name says and that it was downloaded whole."
         ) from error
+    if dataset.count == 0:
+        names = [name.rsplit(":", 1)[-1] for name in dataset.subdatasets]
+        example = f"Name one or more, such as {dataset.subdatasets[0]}." if names else "Name another file."
+        raise RasterError(f"{path}: {len(names)} data sets found ({', '.join(names)}), none of them chosen. {example}")
+    return dataset
+
+
+def _source(dataset: rasterio.DatasetReader) -> rasterio.DatasetReader:
+    return getattr(dataset, "src_dataset", dataset)
+
+
+def _resampled(places: dict, pixel: float, stack: ExitStack) -> dict:
+    """The same bands on a grid of this pixel size: that of a band that has it, or a coarsened or refined first one."""
+    sizes = {name: abs(dataset.transform.a) for name, (dataset, _) in places.items()}
+    like = places[min(sizes, key=lambda name: abs(sizes[name] - pixel))][0]
+    factor = pixel / abs(like.transform.a)
+    shape = [max(1, round(n / factor)) for n in like.shape]
+    grid = {"crs": like.crs, "transform": like.transform @ Affine.scale(factor), "height": shape[0], "width": shape[1]}
+    found = {}
+    for name, (dataset, index) in places.items():
+        if not math.isclose(sizes[name], pixel, rel_tol=1e-6):
+            how = Resampling.average if sizes[name] < pixel else Resampling.nearest
+            nodata = dataset.nodata
+            if nodata is None and dataset.dtypes[0] == "uint16":
+                nodata = 0  # of digital numbers, which mustn't be averaged with others
+            dataset = stack.enter_context(
+                WarpedVRT(dataset, resampling=how, src_nodata=nodata, nodata=nodata, SRC_ALPHA_MAX=1, **grid)
+            )
+        found[name] = dataset, index
+    return found
 
 
 def _image_indexes(dataset: rasterio.DatasetReader) -> list[int]:
@@ -411,14 +519,13 @@ def _bands_of(dataset: rasterio.DatasetReader, names: Sequence[str] | None) -> d
     elif all(described):
         found = described
     elif len(indexes) == 1:
-        matches = _BAND_IN_NAME.findall(Path(dataset.name).stem)
-        if not matches:
+        found = [layer_in_name(dataset.name)]
+        if found == [None]:
             raise RasterError(
                 f"{dataset.name}: one band without a name found, a band description or a file name such as "
                 "scene_B03.jp2 expected. Pass names (--names) or a mapping of band name to path; leave it out if it "
                 "is no image."
             )
-        found = [matches[-1]]
     else:
         raise RasterError(
             f"{dataset.name}: {len(indexes)} bands without names found, band descriptions such as B03 expected. "
@@ -472,7 +579,7 @@ def _check_grid(dataset: rasterio.DatasetReader, reference: rasterio.DatasetRead
         if not equal:
             raise RasterError(
                 f"{dataset.name}: {what} {found} found, {expected} expected as in {reference.name}. "
-                "Resample to one grid first (millpond.raster.read_onto), or copy the file again if it was cut off."
+                "Resample to one grid first (--resolution, resolution_m=), or copy the file again if it was cut off."
             )
 
 

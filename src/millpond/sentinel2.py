@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -109,7 +109,7 @@ def find_offset(raster: Raster, stated: int | None = None, *, dates: bool = True
     if stated is not None:
         found, certain = Offset(int(stated), "stated"), True
     else:
-        files = {_of_file(path, tags, dates) for path, tags in raster.tags_by_path().items()}
+        files = {_of_file(path, tags, dates) for path, tags in raster.tags_by_file().items()}
         by_scale = {_of_scale(*pair) for pair in zip(raster.scales, raster.offsets, strict=True)} - {None}
         certain = any(sure for _, _, sure in files) or bool(by_scale)
         if by_scale and not any(sure for _, _, sure in files):
@@ -125,7 +125,7 @@ def find_offset(raster: Raster, stated: int | None = None, *, dates: bool = True
     if share <= CONTRADICTED_FROM:
         return found
     doubt = (
-        f"{raster.paths[0]}: a radiometric offset of {found.dn:,} found ({found.why}), but {share:.0%} of the valid "
+        f"{raster.name}: a radiometric offset of {found.dn:,} found ({found.why}), but {share:.0%} of the valid "
         f"pixels lie below {limit:,}, which hardly any do where it is included. Earth Search, Earth Engine's "
         "HARMONIZED collections and Sentinel Hub take it off. "
     )
@@ -181,6 +181,32 @@ def date_in_name(name: str) -> date | None:
     return None
 
 
+def acquired(raster: Raster) -> date | None:
+    """The day of acquisition: the tag `ACQUIRED`, or the date in the name of the file or its folder.
+
+    Raises
+    ------
+    RasterError
+        If the tag holds no date.
+    """
+    if text := raster.tags().get("ACQUIRED"):
+        try:
+            return date.fromisoformat(text.strip()[:10])
+        except ValueError:
+            raise RasterError(
+                f"{raster.name}: ACQUIRED={text} found, an ISO date such as 2019-07-11 expected. Mend the tag."
+            ) from None
+    return date_in_name(PurePosixPath(raster.name).stem)
+
+
+def lasting_tags(raster: Raster) -> dict[str, str]:
+    """Metadata that stay true when digital numbers become something else, and the day of acquisition."""
+    of_dn = "RADIO_ADD_OFFSET", "BOA_ADD_OFFSET", "QUANTIFICATION_VALUE", "BOA_QUANTIFICATION_VALUE"
+    kept = {name: value for name, value in raster.tags().items() if not name.startswith(of_dn)}
+    day = acquired(raster)
+    return kept if day is None else {"ACQUIRED": day.isoformat()} | kept
+
+
 def shifted(dn: np.ndarray, by: int) -> np.ndarray:
     """Digital numbers brought from one radiometric offset to another.
 
@@ -205,7 +231,7 @@ def shifted(dn: np.ndarray, by: int) -> np.ndarray:
     return np.ma.array(moved, mask=dn.mask) if isinstance(dn, np.ma.MaskedArray) else moved
 
 
-def _of_file(path: Path, tags: Mapping[str, str], dates: bool) -> tuple[int | None, str, bool]:
+def _of_file(path: str, tags: Mapping[str, str], dates: bool) -> tuple[int | None, str, bool]:
     """Offset, what tells it, and whether that is more than a guess."""
     tags = _without_prefix(tags)
     if tags.get("BOA_OFFSET_APPLIED", "").lower() in ("true", "1", "yes"):
@@ -220,7 +246,7 @@ def _of_file(path: Path, tags: Mapping[str, str], dates: bool) -> tuple[int | No
                     "Correct it."
                 )
             return -int(number), f"{name}={tags[name]}", True
-    if _HARMONIZED_NAME.search(str(path)):
+    if _HARMONIZED_NAME.search(path):
         return 0, "a name that says harmonized", True
     if baseline := tags.get("PROCESSING_BASELINE"):
         try:
@@ -230,9 +256,11 @@ def _of_file(path: Path, tags: Mapping[str, str], dates: bool) -> tuple[int | No
                 f"{path}: PROCESSING_BASELINE={baseline!r} found in the metadata, a number such as 04.00 expected. "
                 "Correct it."
             ) from None
-    if match := _BASELINE_IN_NAME.search(str(path)):
+    if match := _BASELINE_IN_NAME.search(path):
         return radiometric_offset(baseline=f"{match[1]}.{match[2]}"), f"the baseline {match[0].strip('_')}", False
-    acquired = date_in_name(path.name) if dates and _SENTINEL2_NAME.search(path.name) else None
+    # Earth Search's folders are the scenes, and its files are called B02.tif
+    named = [name for name in PurePosixPath(path).parts[:-3:-1] if dates and _SENTINEL2_NAME.search(name)]
+    acquired = next(filter(None, map(date_in_name, named)), None)
     return radiometric_offset(acquired=acquired), f"the date {acquired}", False
 
 

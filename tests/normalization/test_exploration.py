@@ -23,7 +23,7 @@ from millpond.normalization.exploration import (
     patch_statistics,
     region_name,
 )
-from millpond.normalization.patches import raster_files
+from millpond.normalization.patches import patch_files
 from millpond.raster import RasterError
 
 BANDS = ("B02", "B03")
@@ -291,7 +291,7 @@ def test_unknown_codes_and_unreadable_tags_are_named(tmp_path):
         patch_statistics(tmp_path, bands=BANDS)
     with rasterio.open(path, "r+") as dataset:
         dataset.update_tags(LAND_COVER="10", ACQUIRED="summer")
-    with pytest.raises(NormalizationError, match=r"ACQUIRED=summer found, an ISO date such as 2019-07-11 expected"):
+    with pytest.raises(RasterError, match=r"ACQUIRED=summer found, an ISO date such as 2019-07-11 expected"):
         patch_statistics(tmp_path, bands=BANDS)
 
 
@@ -348,7 +348,7 @@ def test_links_to_folders_are_followed_and_hidden_files_passed_over(tmp_path):
     patches.mkdir()
     (patches / "linked").symlink_to(tmp_path / "archive")
     (patches / "._a_20190101.tif").write_text("what macOS leaves")
-    assert raster_files(patches) == [patches / "linked" / "a_20190101.tif"]
+    assert patch_files(patches) == [patches / "linked" / "a_20190101.tif"]
 
 
 def test_a_file_is_no_folder(tmp_path):

@@ -343,3 +343,40 @@ def test_the_module_refuses_what_is_no_digital_number(dn, message):
 
 def test_an_empty_image_stays_empty():
     assert fit_normalization("p1-p99", HISTOGRAM).transform(np.zeros((2, 4, 0, 3), np.uint16)).shape == (2, 4, 0, 3)
+
+
+def test_masked_digital_numbers_stay_masked():
+    dn = np.ma.masked_greater(np.array([[[10, 20], [30, 60_000]]], np.uint16), 50_000)
+    fitted = fit_normalization("min-max", BandHistogram.from_array(dn, ("B02",), nodata=None))
+    for values in (dn, np.ma.masked_greater(dn.data.astype(np.int32), 50_000)):
+        normalized = fitted.transform(values)
+        assert normalized.tolist() == [[[0.0, 0.5], [1.0, None]]]
+        assert np.isnan(normalized.data[0, 1, 1])
+    assert not isinstance(fitted.transform(dn.data), np.ma.MaskedArray)
+
+
+@pytest.mark.parametrize("offset", [-1000, 70_000, "1000"])
+def test_an_offset_of_esas_sign_is_refused(offset):
+    fitted = fit_normalization("min-max", BandHistogram.from_array(np.array([[[1, 9]]], np.uint16), ("B02",), offset=0))
+    with pytest.raises(NormalizationError, match=r"radiometric offset .* found, .* leave out the sign"):
+        fitted.transform(np.ones((1, 1, 1), np.uint16), offset=offset)
+
+
+def test_bands_of_several_dates_need_different_names():
+    dn = np.array([[[1, 9]], [[1001, 1009]]], np.uint16)
+    with pytest.raises(NormalizationError, match=r"bands B02, B02 found, different names .* B02-1 and B02-2"):
+        BandHistogram.from_array(dn, ("B02", "B2"))
+    fitted = fit_normalization("min-max", BandHistogram.from_array(dn, ("B02-1", "B02-2")))
+    assert fitted.transform(dn).tolist() == [[[0, 1]], [[0, 1]]]
+
+
+def test_the_no_data_value_is_saved_and_older_files_mean_0(tmp_path):
+    dn = np.array([[[10, 20]]], np.uint16)
+    for nodata in (0, 65_535, None):
+        fitted = fit_normalization("min-max", BandHistogram.from_array(dn, ("B02",), nodata))
+        fitted.save(tmp_path / "n.json")
+        assert Normalization.load(tmp_path / "n.json").nodata == nodata
+    content = json.loads((tmp_path / "n.json").read_text())
+    del content["nodata"]
+    (tmp_path / "n.json").write_text(json.dumps(content))
+    assert Normalization.load(tmp_path / "n.json").nodata == 0

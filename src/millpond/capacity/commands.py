@@ -25,7 +25,9 @@ def _capacity(context: typer.Context) -> None:
 
 @app.command()
 def water(
-    image: Annotated[list[Path], typer.Argument(help="One scene: one file, or one file a band.")],
+    image: Annotated[
+        list[str], typer.Argument(help="One scene: a file, SAFE product, zip or address, or a file a band.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .gpkg or .geojson.")],
     method: Annotated[str, typer.Option(help="otsu (threshold of an index) or classify (training polygons).")] = "otsu",
     green: Annotated[str, typer.Option(help="Name of the green band.")] = "B03",
@@ -44,6 +46,9 @@ def water(
             help="Of the digital numbers: sentinel-2, sentinel-2-with-offset or landsat-collection-2; "
             "default: what the file says."
         ),
+    ] = None,
+    resolution: Annotated[
+        float | None, typer.Option(help="Pixel size in metres that bands of unlike ones are brought to.")
     ] = None,
     dem: Annotated[Path | None, typer.Option(help="DEM, to remove water that is mountain shadow.")] = None,
     sun_azimuth: Annotated[float | None, typer.Option(help="Degrees clockwise from north.")] = None,
@@ -69,6 +74,7 @@ def water(
             image if len(image) > 1 else image[0],
             (green, infrared) if method == "otsu" else None,
             names=_split(names),
+            resolution_m=resolution,
         ) as raster,
     ):
         check_crs(raster)

@@ -12,10 +12,15 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 app.add_typer(fields_app, name="fields")
 
 Scenes = Annotated[
-    list[Path],
+    list[str],
     typer.Argument(
-        help="GeoTIFF or JPEG 2000 files, or folders with GeoTIFFs; several files with one band are one scene."
+        help="Files, folders, SAFE products, zips or addresses (https://, s3://, /vsizip/, GDAL's names). Files named "
+        "alike but for the band are one scene."
     ),
+]
+Resolution = Annotated[
+    float | None,
+    typer.Option(help="Pixel size that bands of unlike ones are brought to, in metres: averaged, or repeated."),
 ]
 Bands = Annotated[str, typer.Option(help="Names of the bands, separated by commas.")]
 Nodata = Annotated[
@@ -44,6 +49,7 @@ def fit(
     nodata: Nodata = "0",
     offset: Offset = None,
     harmonize: Annotated[bool, typer.Option(help="Bring scenes of unlike offsets to offset 0 first.")] = False,
+    resolution: Resolution = None,
 ) -> None:
     """Fit a normalization to all valid pixels of SCENES.
 
@@ -56,10 +62,48 @@ def fit(
     chosen = method_named(method)  # this and the next line refuse before an archive is counted
     files = _files(scenes)
     check_target(out, NormalizationError, files)
-    histogram = _histogram(files, listed(bands), names, _number(nodata), offset, harmonize)
+    histogram = _histogram(files, listed(bands), names, _number(nodata), offset, harmonize, resolution)
     fit_normalization(chosen, histogram).save(out, inputs=files)
     told = f"{out}: {method}, bands {bands}, {max(histogram.n_pixels):,} pixels, radiometric offset "
     typer.echo(told + histogram.offset_in_words + ("; state it with --offset" if histogram.offset is None else ""))
+
+
+@app.command()
+def info(
+    scenes: Scenes,
+    bands: Annotated[str | None, typer.Option(help="Bands to look at, separated by commas; default: all.")] = None,
+    names: Names = None,
+    nodata: Nodata = "0",
+    offset: Offset = None,
+    resolution: Resolution = None,
+) -> None:
+    """Say what would be read of SCENES: bands, grid, date, offset and why, no data and how much is valid."""
+    from millpond.normalization.histogram import scenes_among
+    from millpond.normalization.patches import mask_beside
+    from millpond.raster import open_raster
+    from millpond.sentinel2 import acquired, find_offset
+
+    for scene in scenes_among(_files(scenes), listed(names), resolution):
+        with open_raster(scene, listed(bands), names=listed(names), resolution_m=resolution) as raster:
+            found = find_offset(raster, offset)
+            beside = None if isinstance(scene, list) else mask_beside(scene)
+            pixel = " x ".join(f"{size:g}" for size in raster.pixel)
+            declared = {f"{value:g}" for value in raster.nodatavals if value is not None} | raster.declared_by_masks()
+            lines = {
+                "files": ", ".join(dict.fromkeys(path.name for path in raster.paths)),
+                "grid": f"{raster.shape[0]:,} x {raster.shape[1]:,} pixels of {pixel} in {raster.crs}, {raster.dtype}",
+                "date": acquired(raster) or "unknown",
+                "radiometric offset": f"{'unknown' if found.dn is None else f'{found.dn:,}'} ({found.why})",
+                "no data": f"{nodata} (--nodata); the files declare: {', '.join(sorted(declared)) or 'nothing'}",
+                "mask beside it": "none" if beside is None else beside.name,
+            }
+            typer.echo(raster.name)
+            for what, value in lines.items():
+                typer.echo(f"  {what}: {value}")
+            if found.doubt:
+                typer.echo(f"  doubt: {found.doubt.removeprefix(f'{raster.name}: ')}")
+            for band, (share, low, high) in _ranges(raster, _number(nodata), beside).items():
+                typer.echo(f"  {band:5} {share:6.1%} valid, {low} to {high}" if share else f"  {band:5} no valid pixel")
 
 
 @app.command()
@@ -74,11 +118,14 @@ def methods() -> None:
 @app.command()
 def apply(
     normalization: Annotated[Path, typer.Argument(help="JSON file written by `fit`.")],
-    scene: Annotated[list[Path], typer.Argument(help="One scene: one file, or one file a band.")],
+    scene: Annotated[
+        list[str], typer.Argument(help="One scene: a file, SAFE product, zip or address, or a file a band.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="GeoTIFF to write: float32, NaN where there is no data.")],
     names: Names = None,
     nodata: NodataAsFitted = None,
     offset: Offset = None,
+    resolution: Resolution = None,
 ) -> None:
     """Apply a saved NORMALIZATION to a SCENE of any size."""
     from tqdm import tqdm
@@ -86,10 +133,12 @@ def apply(
     from millpond.normalization.histogram import offset_of_scene, read_digital_numbers
     from millpond.normalization.transforms import Normalization
     from millpond.raster import open_raster, write_blocks
+    from millpond.sentinel2 import lasting_tags
 
     fitted = Normalization.load(normalization)
     missing = fitted.nodata if nodata is None else _number(nodata)
-    with open_raster(scene if len(scene) > 1 else scene[0], fitted.bands, names=listed(names)) as raster:
+    source = scene if len(scene) > 1 else scene[0]
+    with open_raster(source, fitted.bands, names=listed(names), resolution_m=resolution) as raster:
         offset = offset_of_scene(raster, fitted.offset, offset)
 
         def blocks():
@@ -97,8 +146,9 @@ def apply(
                 dn = read_digital_numbers(raster, window, missing)
                 yield window, fitted.transform(dn, offset=offset).data
 
-        write_blocks(out, blocks(), like=raster, bands=fitted.bands, inputs=[normalization, *scene])
-    known = "unknown" if offset is None else f"{offset:,}"
+        known = "unknown" if offset is None else f"{offset:,}"
+        tags = lasting_tags(raster) | {"NORMALIZATION": f"{fitted.name}, fitted on {fitted.source}"}
+        write_blocks(out, blocks(), like=raster, bands=fitted.bands, inputs=[normalization, *raster.paths], tags=tags)
     typer.echo(f"{out}: {', '.join(fitted.bands)} by {fitted.name}, radiometric offset {known}")
 
 
@@ -110,6 +160,7 @@ def drift(
     nodata: NodataAsFitted = None,
     offset: Offset = None,
     harmonize: Annotated[bool, typer.Option(help="Bring scenes to offset 0 first.")] = False,
+    resolution: Resolution = None,
 ) -> None:
     """Tell how far new SCENES are from what a NORMALIZATION was fitted on.
 
@@ -121,7 +172,7 @@ def drift(
 
     fitted = Normalization.load(normalization)
     missing = fitted.nodata if nodata is None else _number(nodata)
-    table = fitted.drift(_histogram(_files(scenes), fitted.bands, names, missing, offset, harmonize))
+    table = fitted.drift(_histogram(_files(scenes), fitted.bands, names, missing, offset, harmonize, resolution))
     typer.echo(table.to_string(float_format=lambda value: f"{value:.3f}"))
 
 
@@ -153,7 +204,7 @@ def stats(
     from millpond.files import check_target
     from millpond.normalization.errors import NormalizationError
     from millpond.normalization.exploration import patch_statistics
-    from millpond.normalization.patches import raster_files
+    from millpond.normalization.patches import patch_files
 
     try:
         height, width = map(float, listed(region_size))
@@ -161,7 +212,7 @@ def stats(
         raise NormalizationError(
             f"region size {region_size} found, two numbers such as 5,10 expected. State height and width in degrees."
         ) from None
-    inputs = raster_files(folder)
+    inputs = patch_files(folder)
     check_target(out, NormalizationError, inputs)
     statistics = patch_statistics(
         folder,
@@ -201,13 +252,14 @@ def numbers(
     divisor: Annotated[
         float, typer.Option(help="Divide by it, such as 10000 for frameworks that read reflectance.")
     ] = 1,
+    resolution: Resolution = None,
 ) -> None:
     """Print mean, standard deviation and percentiles of SCENES by band, as JSON for other frameworks."""
     import json
 
     import numpy as np
 
-    histogram = _histogram(_files(scenes), listed(bands), names, _number(nodata), offset, harmonize)
+    histogram = _histogram(_files(scenes), listed(bands), names, _number(nodata), offset, harmonize, resolution)
     found = {"mean": histogram.mean, "std": histogram.std, "min": histogram.min, "max": histogram.max}
     found |= {f"p{q}": histogram.percentile(float(q)) for q in listed(percentiles)}
     told = {"bands": histogram.bands, "offset": histogram.offset, "divisor": divisor}
@@ -225,33 +277,64 @@ def _number(nodata: str) -> int | None:
         raise typer.BadParameter(f"--nodata {nodata} found, a whole number or none expected.") from None
 
 
-def _files(scenes: list[Path]) -> list[Path]:
+def _files(scenes: list[str]) -> list[str]:
     """The files of scenes, without labels and masks that lie beside them."""
     from millpond.normalization.errors import NormalizationError
-    from millpond.normalization.patches import lies_beside, raster_files
+    from millpond.normalization.patches import lies_beside
+    from millpond.products import raster_files
 
-    files = [file for path in scenes for file in (raster_files(path) if path.is_dir() else [path])]
+    files = [file for source in scenes for file in raster_files(source)]
     kept = [file for file in files if not lies_beside(file)]
     if not kept:
-        found = "labels or masks alone" if files else "no GeoTIFF"
+        found = "labels or masks alone" if files else "no GeoTIFF or JPEG 2000"
         raise NormalizationError(f"{scenes[0]}: {found} found, a scene expected. Name others.")
     return kept
 
 
-def _histogram(scenes, bands, names, nodata, offset, harmonize):
-    from millpond.normalization.histogram import BandHistogram
+def _ranges(raster, nodata: int | None, beside: Path | None) -> dict[str, tuple]:
+    """Share of valid pixels, smallest and largest value of each band, in blocks."""
+    from contextlib import ExitStack
+
+    import numpy as np
+    from tqdm import tqdm
+
+    from millpond.raster import check_same_grid, open_raster
+
+    n_valid, lows, highs = np.zeros(len(raster.bands)), [], []
+    with ExitStack() as stack:
+        mask = None if beside is None else stack.enter_context(open_raster({"mask": beside}))
+        if mask is not None:
+            check_same_grid(raster, mask)
+        for window in tqdm(raster.windows(), unit="block", disable=None):
+            values = raster.read(window, masked=True)
+            values = values if nodata is None else np.ma.masked_equal(values, nodata)
+            if mask is not None:
+                values = np.ma.masked_where(np.broadcast_to(mask.read(window) != 0, values.shape), values)
+            flat = values.reshape(len(values), -1)
+            n_valid += flat.count(axis=1)
+            lows.append(flat.min(axis=1))
+            highs.append(flat.max(axis=1))
+    low, high = np.ma.stack(lows).min(axis=0), np.ma.stack(highs).max(axis=0)
+    shares = n_valid / np.prod(raster.shape)
+    return dict(zip(raster.bands, zip(shares, low, high, strict=True), strict=True))
+
+
+def _histogram(files, bands, names, nodata, offset, harmonize, resolution):
+    from millpond.normalization.histogram import BandHistogram, scenes_among
     from millpond.normalization.patches import mask_beside
 
-    masks = [mask_beside(path) for path in scenes]
+    scenes = scenes_among(files, listed(names), resolution)
+    masks = [None if isinstance(scene, list) else mask_beside(scene) for scene in scenes]
     n_masks = len(masks) - masks.count(None)
     if n_masks:
         typer.echo(f"masks of {n_masks:,} of {len(scenes):,} scenes found and used", err=True)
     return BandHistogram.from_rasters(
-        scenes if len(scenes) > 1 else scenes[0],
+        scenes,
         bands,
         nodata,
         names=listed(names),
         masks=masks if n_masks else None,
         offset="auto" if offset is None else offset,
         harmonize=harmonize,
+        resolution_m=resolution,
     )

@@ -114,7 +114,9 @@ def fit(
 
 @app.command()
 def predict(
-    scene: Annotated[list[Path], typer.Argument(help="One scene: one file, or one file a band; pixels of 10 m.")],
+    scene: Annotated[
+        list[str], typer.Argument(help="One scene of 10 m: a file, SAFE product, zip or address, or a file a band.")
+    ],
     model: Annotated[Path, typer.Option(help="Folder written by `fit`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="GeoPackage to write: a parcel a row, with its area.")],
     probabilities: Annotated[

@@ -19,7 +19,7 @@ from rasterio.windows import Window
 from tqdm import tqdm
 
 from millpond.normalization.errors import NormalizationError
-from millpond.raster import Raster, RasterError, band_name, check_same_grid, open_raster
+from millpond.raster import Raster, RasterError, band_name, check_same_grid, find_scenes, n_bands, open_raster
 from millpond.sentinel2 import find_offset
 
 N_DN = 65536
@@ -62,6 +62,11 @@ class BandHistogram:
         if self.n_sources is None:
             object.__setattr__(self, "n_sources", len(self.sources))
         object.__setattr__(self, "sources", tuple(sorted(self.sources)[:N_SOURCES]))
+        if len(set(self.bands)) < len(self.bands):
+            raise NormalizationError(
+                f"bands {', '.join(self.bands)} found, different names expected. Name those of several dates apart, "
+                "such as B02-1 and B02-2, or count each date by itself."
+            )
 
     @property
     def offset_in_words(self) -> str:
@@ -151,13 +156,15 @@ class BandHistogram:
         masks: Sequence[str | Path] | None = None,
         offset: int | str | None = "auto",
         harmonize: bool = False,
+        resolution_m: float | None = None,
     ) -> "BandHistogram":
         """Count scenes of any size, block by block.
 
         Parameters
         ----------
         paths : path, mapping of band to path, or a sequence of these
-            One scene or several. Several files with one band each are one scene; nest the lists of several such scenes.
+            One scene or several: files, SAFE folders, zips. Files with one band each that are named alike but for the
+            band are one scene; so is a list of other files with one band each. Lists of them may be nested.
         bands, nodata
             As in `from_array`.
         client : dask.distributed.Client, optional
@@ -170,6 +177,8 @@ class BandHistogram:
             Radiometric offset; by default from the metadata, the product's name or the date (None if nothing is found).
         harmonize : bool
             Bring every scene to offset 0 before adding. Otherwise scenes of unlike offsets are refused.
+        resolution_m : float, optional
+            As of `millpond.raster.open_raster`.
 
         Raises
         ------
@@ -183,13 +192,12 @@ class BandHistogram:
         UserWarning
             If pixels contradict an offset, or there are several scenes and nothing tells theirs.
         """
-        scenes = _scenes(paths, names)
+        scenes = scenes_among(paths, names, resolution_m)
         masks = [None] * len(scenes) if masks is None else list(masks)
         if len(masks) != len(scenes):
             raise NormalizationError(f"{len(masks)} masks for {len(scenes)} scenes found, one a scene expected.")
-        jobs = [
-            (scene, bands, names, nodata, mask, offset, harmonize) for scene, mask in zip(scenes, masks, strict=True)
-        ]
+        settings = bands, names, nodata, offset, harmonize, resolution_m
+        jobs = [(scene, mask, *settings) for scene, mask in zip(scenes, masks, strict=True)]
         # a bar for a single scene would stand still
         scenes_counted = tqdm(
             _run(jobs, client), total=len(jobs), unit="scene", disable=None if len(jobs) > 1 else True
@@ -420,7 +428,7 @@ def read_digital_numbers(raster: Raster, window: Window, nodata: int | None) -> 
         dn = as_digital_numbers(raster.read(window, masked=True))
         return dn if nodata is None else np.ma.masked_where(dn.data == nodata, dn, copy=False)
     except NormalizationError as error:
-        raise NormalizationError(f"{raster.paths[0]}: {error}") from None
+        raise NormalizationError(f"{raster.name}: {error}") from None
 
 
 def _count_array(dn: np.ndarray, bands: Sequence[str], groups: np.ndarray | None, n_groups: int) -> np.ndarray:
@@ -470,17 +478,20 @@ def _count_by_group(dn, group, counts):
             counts[group[i], dn[i]] += 1
 
 
-def _scenes(paths, names: Sequence[str] | None = None) -> list:
-    if isinstance(paths, str | Path | Mapping):
+def scenes_among(paths, names: Sequence[str] | None = None, resolution_m: float | None = None) -> list:
+    """What `from_rasters` counts one by one: files, mappings of band to file, and lists of files with one band each."""
+    if isinstance(paths, Mapping):
         return [paths]
-    paths = list(paths)
-    if not paths:
+    paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not all(isinstance(path, str | Path) for path in paths):
+        return paths
+    scenes = find_scenes(paths, resolution_m)
+    if not scenes:
         raise RasterError("no files given, at least one expected. Check the folder or the pattern.")
-    if len(paths) > 1 and names is None and all(isinstance(path, str | Path) for path in paths):
-        with open_raster(paths[0]) as first:
-            if len(first.bands) == 1:
-                return [paths]
-    return paths
+    one_a_band = len(scenes) > 1 and (names is None or len(names) == len(scenes))
+    if one_a_band and all(isinstance(scene, str) for scene in scenes) and n_bands(scenes[0]) == 1:
+        return [scenes]
+    return scenes
 
 
 def _run(jobs: list[tuple], client) -> Iterator[tuple[BandHistogram, str]]:
@@ -493,10 +504,10 @@ def _run(jobs: list[tuple], client) -> Iterator[tuple[BandHistogram, str]]:
         yield counted
 
 
-def _count_scene(scene, bands, names, nodata, mask, offset, harmonize) -> tuple[BandHistogram, str]:
+def _count_scene(scene, mask, bands, names, nodata, offset, harmonize, resolution_m) -> tuple[BandHistogram, str]:
     """The histogram of a scene, and what speaks against its offset."""
     with ExitStack() as stack:
-        raster = stack.enter_context(open_raster(scene, bands, names=names))
+        raster = stack.enter_context(open_raster(scene, bands, names=names, resolution_m=resolution_m))
         if mask is not None:
             mask = stack.enter_context(open_raster({"mask": mask}))
             check_same_grid(raster, mask)
@@ -552,13 +563,13 @@ def offset_of_scene(scene: Raster, fitted: int | None, stated: int | None = None
     warn_of_doubts([doubt])
     if offset is None and fitted is not None:
         raise NormalizationError(
-            f"{scene.paths[0]}: radiometric offset unknown, needed since the normalization was fitted on offset "
+            f"{scene.name}: radiometric offset unknown, needed since the normalization was fitted on offset "
             f"{fitted}. State it: --offset 0 before processing baseline 04.00, or if the provider has taken it off; "
             "--offset 1000 since (in Python offset=0 or offset=1000)."
         )
     if offset is not None and fitted is None:
         raise NormalizationError(
-            f"{scene.paths[0]}: radiometric offset {offset:,} found, but the normalization was fitted on imagery of "
+            f"{scene.name}: radiometric offset {offset:,} found, but the normalization was fitted on imagery of "
             "unknown offset. Fit it on a histogram with a stated offset (offset=..., --offset)."
         )
     return offset

@@ -6,13 +6,12 @@ ESA WorldCover and `<name>_mask.tif`, which is not zero where a pixel is left ou
 `LAND_COVER` labels a whole patch.
 """
 
-import glob
 import math
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +20,9 @@ from tqdm import tqdm
 
 from millpond.normalization.errors import NormalizationError
 from millpond.normalization.histogram import found_offset, warn_of_doubts
+from millpond.products import Scene, raster_files, scene_name
 from millpond.raster import Raster, RasterError, open_raster
-from millpond.sentinel2 import date_in_name
+from millpond.sentinel2 import acquired
 
 WORLD_COVER = {
     10: "trees",
@@ -106,7 +106,7 @@ def find_patches(
     if not folder.is_dir():
         found = "a file" if folder.exists() else "no such folder"
         raise NormalizationError(f"{folder}: {found} found, a folder with patches expected. Check the path.")
-    files = raster_files(folder)
+    files = patch_files(folder)
     paths = [path for path in files if not lies_beside(path)]
     beside = _beside(files, paths)
     if not paths:
@@ -125,17 +125,17 @@ def find_patches(
                 refusals.append(refusal)
                 skipped.setdefault(UNREADABLE, []).append(name)
                 continue
-            acquired = _acquired(raster, path)
+            day = acquired(raster)
             if raster.crs is None:
                 skipped.setdefault("no coordinate reference system", []).append(name)
-            elif dated and acquired is None:
+            elif dated and day is None:
                 skipped.setdefault("no date", []).append(name)
             else:
                 offset_dn, doubt = found_offset(raster, offset)
                 doubts.append(doubt)
                 found.append(
                     (
-                        _patch(raster, path, name, acquired, offset_dn, beside),
+                        _patch(raster, path, name, day, offset_dn, beside),
                         raster.shape,
                         math.sqrt(abs(raster.transform.determinant)),
                     )
@@ -170,24 +170,21 @@ def _commonest(sizes: list[float]) -> float:
     return float(ordered[n_alike.argmax()])
 
 
-def lies_beside(path: Path) -> bool:
+def lies_beside(path: str | Path) -> bool:
     """Whether a file's name is that of labels, a mask or parcels beside a patch."""
-    return path.stem.endswith(_BESIDE)
+    return PurePosixPath(path).stem.endswith(_BESIDE)
 
 
-def mask_beside(path: Path) -> Path | None:
-    """The mask of a patch or scene, if there is one."""
+def mask_beside(scene: Scene) -> Path | None:
+    """The mask of a patch or scene, if there is one; that of a file a band is called as these without the band."""
+    path = Path(scene if isinstance(scene, str) else scene_name(next(iter(scene.values()))) + _ENDINGS[0])
     names = (path.stem + _MASK + ending for lower in _ENDINGS for ending in (lower, lower.upper()))
     return next((beside for beside in map(path.with_name, names) if beside.exists()), None)
 
 
-def raster_files(folder: str | Path) -> list[Path]:
-    """All GeoTIFFs below a folder by their names: patches, labels and masks.
-
-    Links to folders are followed. Hidden files are passed over, such as the `._name.tif` that macOS leaves in archives.
-    """
-    below = map(Path, glob.iglob("**", root_dir=folder, recursive=True))
-    return sorted(Path(folder) / path for path in below if path.suffix.lower() in _ENDINGS)
+def patch_files(folder: str | Path) -> list[Path]:
+    """All GeoTIFFs below a folder by their names: patches, labels and masks."""
+    return [Path(file) for file in raster_files(folder) if file.lower().endswith(_ENDINGS)]
 
 
 def centre_deg(raster) -> tuple[float, float]:
@@ -203,7 +200,7 @@ def to_degrees(crs, x: float, y: float) -> tuple[float, float]:
 
 
 def _patch(
-    raster: Raster, path: Path, name: str, acquired: date | None, offset: int | None, beside: dict[Path, Path]
+    raster: Raster, path: Path, name: str, day: date | None, offset: int | None, beside: dict[Path, Path]
 ) -> Patch:
     latitude, longitude = centre_deg(raster)
     labels, mask = (beside.get(path.with_name(path.stem + what)) for what in (_LABELS, _MASK))
@@ -214,7 +211,7 @@ def _patch(
         (raster.crs.to_string(), corner, raster.shape),
         round(latitude, 6),
         round(longitude, 6),
-        acquired,
+        day,
         offset,
         labels or _label(raster, path),
         mask,
@@ -258,15 +255,3 @@ def _label(raster: Raster, path: Path) -> str:
 def codes_expected() -> str:
     """The codes, for a message."""
     return f"a code of ESA WorldCover ({', '.join(map(str, WORLD_COVER))}) expected"
-
-
-def _acquired(raster: Raster, path: Path) -> date | None:
-    text = raster.tags().get("ACQUIRED")
-    if text is not None:
-        try:
-            return date.fromisoformat(text.strip()[:10])
-        except ValueError:
-            raise NormalizationError(
-                f"{path}: ACQUIRED={text} found, an ISO date such as 2019-07-11 expected. Mend the tag."
-            ) from None
-    return date_in_name(path.stem)
