@@ -84,7 +84,7 @@ print(net.shape, round(cell_m, 1), round(float(net.upstream_area_km2.max())))
 # A raw DEM has pits that no water would leave. They are filled to their lowest rim, here {glue:text}`terrain_filled` of the cells. Then
 # every cell drains to the neighbour with the steepest drop. Flats have none: there water goes away from higher ground and
 # towards the way out, down an artificial relief {cite:p}`garbrecht1997`. Since each cell has a single receiver, one walk from the divides down to the outlets adds up everything upstream of every cell:
-# number, area, slope, highest point, longest path. The cost is the same for one reservoir or a thousand.
+# number, area, slope, relief, longest path. The cost is the same for one reservoir or a thousand.
 #
 # ### Against TauDEM
 #
@@ -320,7 +320,9 @@ print(closer, kept["gamma"] >= kept["exponential"])
 # - The dams are virtual. Nobody sized them to a catchment or chose a good site, so what ties a real dam to its catchment
 #   is missing here: compare the weak role of $A_{sc}$ in the [next chapter](03_correlations.ipynb).
 # - The DEM is known at 90 m; between, it is interpolated. Slopes and small valleys are smoother than in the other terrains of this study's chapters.
-# - The DEM shows the empty valley. A real DEM shows the water surface of the day it was flown.
+# - The DEM shows the empty valley. A real DEM shows the water surface of the day it was flown, and often the wall: the water
+#   then lies in a depression. Filling is for directions only; heights stay those of the ground, and a depression that holds water drains to it
+#   (`depression_m` tells how deep it is).
 # - The buffer needs the crest. Here it is known; for a real reservoir `freeboard_m` assumes one.
 #
 # ## Exercises

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 from rasterio.transform import Affine
+from scipy import ndimage
 
+from millpond import datasets
 from millpond.capacity.factors import factors_on_network
-from millpond.capacity.terrain import FlowNetwork
+from millpond.capacity.terrain import FlowNetwork, read_elevation
+from millpond.raster import open_raster
 
 THIRTY_METRES = Affine(30, 0, 150_000, 0, -30, 4_000_000)
 TRUE_TO_SCALE = "EPSG:3011"  # at 150 km east
@@ -101,3 +104,22 @@ def test_small_depressions_of_an_open_valley_change_nothing():
     row = factors_on_network(network(ground), water).loc[1]
     assert row["depression_m"] == 0
     assert row["waterline_m"] == np.float32(ground[80:100, 60].max())
+
+
+def test_cogswell_reservoir_behind_the_wall_that_srtm_shows():
+    # The water of 690 m and the cells below it; the lowest way out is over the wall, at 712 m.
+    if not datasets.is_present("dem"):
+        pytest.skip("needs dem of the data root (set MILLPOND_DATA)")
+    with open_raster({"elevation": datasets.path("dem") / "bigtujunga.tif"}) as dem:
+        ground = read_elevation(dem)
+        net = FlowNetwork.from_dem(ground, transform=dem.transform, crs=dem.crs)
+    low = np.zeros(ground.shape, bool)
+    low[606:629, 1115:1159] = ground[606:629, 1115:1159] <= 690
+    bodies, _ = ndimage.label(low, np.ones((3, 3)))
+    water = (bodies == np.bincount(bodies[bodies > 0]).argmax()).astype(int)
+    assert water.sum() == 76
+    row = factors_on_network(net, water).loc[1]
+    assert (row["waterline_m"], row["crest_m"], row["depression_m"]) == (690, 693, 22)
+    assert row["Rsc_m"] == 2295 - 675  # its bed
+    assert row["Asc_km2"] == pytest.approx(85, abs=0.5)
+    assert factors_on_network(net, water, crest_m={1: 711}).loc[1, "Sb_deg"] == pytest.approx(16.7, abs=0.3)

@@ -134,8 +134,11 @@ def test_too_large_a_dem_is_refused_before_the_work():
 def test_catchments_carry_their_slope_and_relief():
     net = network(CORNER_DEM)
     whole = net.catchments()
-    assert whole.max_elevation_m[1, 2] == 40
-    assert whole.max_elevation_m[0, 2] == 38
+    assert whole.relief_m[1, 2] == 40 - 10
+    assert whole.relief_m[0, 2] == 0
+    pit = CORNER_DEM.copy()
+    pit[1, 1] = 4  # filled to 10 m for the directions, but the relief is the ground's
+    assert network(pit).catchments().relief_m[1, 2] == 40 - 4
     assert whole.mean_slope_deg[1, 2] == pytest.approx(net.slope_deg.mean(), rel=1e-6)
 
 

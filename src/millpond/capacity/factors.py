@@ -96,10 +96,10 @@ def factors_on_network(
 
     The outlet of a reservoir is the cell of its water with the largest contributing area. With S its sub-catchment, W
     its water and z the elevation: Asc is the area of S; Lsc the longest flow path in S that ends at the outlet; Aws the
-    area of W; Ssc the mean of Horn's slope over S; Rsc = max z over S less z at the outlet; Sb the mean slope over the
-    buffer, the study's micro-terrain: the cells of S above the waterline and not above the dam crest. Where there is
-    none, since the banks are steeper than the grid can show or all of S is water, it is taken over the dry cells next
-    to W. Elevations are those of the ground. A depression that holds water drains to it (`millpond.capacity.lakes`).
+    area of W; Ssc the mean of Horn's slope over S; Rsc = max z - min z over S; Sb the mean slope over the buffer, the
+    study's micro-terrain: the cells of S above the waterline and not above the dam crest. Where there is none, since
+    the banks are steeper than the grid can show or all of S is water, it is taken over the dry cells next to W.
+    Elevations are those of the ground. A depression that holds water drains to it (`millpond.capacity.lakes`).
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def factors_on_network(
             "Aws_km2": area[kept],
             "Ssc_deg": catchments.mean_slope_deg[at],
             "Sb_deg": buffer_slope,
-            "Rsc_m": catchments.max_elevation_m[at] - net.elevation_m[at],
+            "Rsc_m": catchments.relief_m[at],
             "outlet_row": at[0],
             "outlet_col": at[1],
             "waterline_m": waterline,

@@ -48,7 +48,7 @@ class Catchments(NamedTuple):
     area_km2: np.ndarray
     longest_path_km: np.ndarray
     mean_slope_deg: np.ndarray
-    max_elevation_m: np.ndarray
+    relief_m: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +215,7 @@ class FlowNetwork:
         Catchments
             Zero cells where there are no data.
         """
-        cells, area, path, slope, highest = _sweep(
+        cells, area, path, slope, relief = _sweep(
             self.flow.idxs_seq,
             self.flow.idxs_ds,
             self._passes(cut),
@@ -226,7 +226,7 @@ class FlowNetwork:
         )
         with np.errstate(invalid="ignore"):  # no mean without data
             mean_slope = slope / area
-        found = (cells, area / 1e6, path / 1e3, mean_slope, highest)
+        found = (cells, area / 1e6, path / 1e3, mean_slope, relief)
         return Catchments(*(values.reshape(self.shape) for values in found))
 
     @cached_property
@@ -624,6 +624,7 @@ def _sweep(order, downstream, passes, width, height, slope, elevation):
     path = np.zeros(downstream.size)
     slope_area = np.zeros(downstream.size)
     highest = np.full(downstream.size, np.nan, np.float32)
+    lowest = highest.copy()
     for i in range(order.size - 1, -1, -1):
         cell = order[i]
         row, col = cell // cols, cell % cols
@@ -633,6 +634,8 @@ def _sweep(order, downstream, passes, width, height, slope, elevation):
         slope_area[cell] += own * slope[cell]
         if not highest[cell] > elevation[cell]:
             highest[cell] = elevation[cell]
+        if not lowest[cell] < elevation[cell]:
+            lowest[cell] = elevation[cell]
         below = downstream[cell]
         if below == cell or not passes[cell]:
             continue
@@ -644,7 +647,9 @@ def _sweep(order, downstream, passes, width, height, slope, elevation):
         path[below] = max(path[below], path[cell] + step)
         if not highest[below] > highest[cell]:
             highest[below] = highest[cell]
-    return cells, area, path, slope_area, highest
+        if not lowest[below] < lowest[cell]:
+            lowest[below] = lowest[cell]
+    return cells, area, path, slope_area, highest - lowest
 
 
 @numba.njit(cache=True)
