@@ -112,13 +112,18 @@ def inputs(root: Path, chapter: Path, notebook: nbformat.NotebookNode) -> dict[s
     return state
 
 
+def start_seconds(cell_seconds: int) -> int:
+    """How long a kernel may take to start: as long as a cell, and never less than Jupyter allows."""
+    return max(60, cell_seconds)
+
+
 def execute(notebook: nbformat.NotebookNode, folder: Path, cell_seconds: int) -> nbformat.NotebookNode:
     """Run all cells in `folder`, without traces of time or machine other than our own."""
     start = time.perf_counter()
     client = NotebookClient(
         notebook,
         timeout=cell_seconds,
-        startup_timeout=cell_seconds,
+        startup_timeout=start_seconds(cell_seconds),
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,
@@ -185,7 +190,7 @@ def up_to_date(root: Path, chapter: Path, side: str, force: bool, cell_seconds: 
         text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
         if isinstance(error, CellTimeoutError) or "respond" in text:
             text += (
-                f"\n\nThe limit is {cell_seconds} s for a cell and for the start of a kernel. "
+                f"\n\nA cell may take {cell_seconds} s, the start of a kernel {start_seconds(cell_seconds)} s. "
                 f"On a busy or slow machine allow more: make book CELL_SECONDS={4 * cell_seconds}"
             )
         report.parent.mkdir(parents=True, exist_ok=True)
@@ -232,7 +237,7 @@ def main() -> int:
         "--cell-seconds",
         type=int,
         default=os.environ.get("CELL_SECONDS", 900),
-        help="longest time for a cell, and for a kernel to start (default: the environment's CELL_SECONDS, or 900)",
+        help="longest time for a cell (default: the environment's CELL_SECONDS, or 900)",
     )
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     options = parser.parse_args()
