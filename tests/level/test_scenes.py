@@ -567,6 +567,34 @@ def test_of_two_days_as_near_the_one_nearer_in_time_counts(tmp_path):
         assert read_scenes(tmp_path, folder, tolerance_days=1).level_m.tolist() == [level_m]
 
 
+@pytest.mark.parametrize(
+    ("first", "end", "level_m"),
+    [
+        ("2018-07-03 00:00", " PST", 101.1),  # at 18:45 UTC it is 10:45 there
+        ("2018-07-03 00:00", " PDT", 101.2),
+        ("2018-07-03 00:00", "-08:00", 101.1),
+        ("2018-07-03 00:00", "Z", 101.9),
+        ("2018-07-03 00:00", "", 101.1),  # no zone: the sun's, 10:33
+        ("2018-07-02 20:00", "Z", 102.3),
+    ],
+)
+def test_of_several_readings_the_nearest_to_the_sensing_counts(tmp_path, first, end, level_m):
+    times = pd.date_range(first, periods=30, freq="h")
+    rows = "".join(f"{time:%Y-%m-%dT%H:%M}{end},{100 + i / 10}\n" for i, time in enumerate(times))
+    (tmp_path / "levels.csv").write_text("datetime,level_m\n" + rows)
+    write(tmp_path / "s2" / "T10SFH_20180703T184500.tif", scene(), crs=32610)
+    assert read_scenes(tmp_path, "s2").level_m.tolist() == [pytest.approx(level_m)]
+
+
+def test_of_a_day_of_readings_in_utc_those_of_the_sensing_count_in_new_zealand_too(tmp_path):
+    times = pd.date_range("2018-07-03", periods=48, freq="h")
+    rows = "".join(f"{time:%Y-%m-%dT%H:%M}Z,{100 + i}\n" for i, time in enumerate(times))
+    (tmp_path / "levels.csv").write_text("datetime,level_m\n" + rows)
+    write(tmp_path / "s2" / "T60GUA_20180703T224621.tif", scene(), crs=32760)
+    scenes = read_scenes(tmp_path, "s2")
+    assert (scenes.level_m.tolist(), scenes.dates.day.tolist()) == ([123], [4])
+
+
 def test_one_image_a_day_is_kept(reservoir):
     write(reservoir / "sentinel2_l2a" / "S2_20180701_b.tif", scene())
     assert "another image of the same day is kept" in read_scenes(reservoir).dropped["reason"].tolist()

@@ -9,6 +9,7 @@ import json
 import re
 import warnings
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +72,9 @@ _PLACE = r"(?:station|site|gauge|gage|location|reservoir|lake|dam|embalse)(?:[\W
 _ZONE = r"\d{2}:?\d{2}(?::\d{2}(?:\.\d+)?)?\s*(Z|[A-Z]{3,4}|[+-]\d{2}(?::?\d{2})?)$"
 _AMBIGUOUS = ("%d-%m-%Y", "%m-%d-%Y")
 _DATES = ("%Y-%m-%d", "%Y%m%d", *_AMBIGUOUS, "%d-%b-%Y", "%b-%d-%Y")
+_CLOCK_TIME = r"[T@\s](\d{1,2}):?(\d{2})(?::\d{2}(?:\.\d+)?)?\s*(Z|[A-Z]{3,4}|[+-]\d{2}(?::?\d{2})?)?$"
+_HOURS = {"Z": 0, "UTC": 0, "GMT": 0, "PST": -8, "PDT": -7, "MST": -7, "MDT": -6, "CST": -6, "CDT": -5, "EST": -5}
+_HOURS |= {"EDT": -4, "AST": -4, "ADT": -3, "NST": -3.5, "NDT": -2.5, "AKST": -9, "AKDT": -8, "HST": -10}
 _CELLS_APART = "\t;, "
 _MOST_TITLES = 1000
 
@@ -116,6 +120,22 @@ _HEADLESS = (
 """What tells a format whose columns have no names, and the names they get."""
 
 
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """Levels within days; `table` has `time` as written, `utc_hours` that its zone is ahead of UTC, `day` and `m`."""
+
+    table: pd.DataFrame
+
+    def __deepcopy__(self, memo: dict) -> "Readings":
+        return self  # pandas copies attrs whenever it touches a series
+
+    def by_solar_time(self, longitude_deg: float) -> pd.DataFrame:
+        """`day` and `m` by solar time at a place; for this, a clock without a zone is taken."""
+        ahead = longitude_deg / 15 - self.table["utc_hours"]
+        times = self.table["time"] + pd.to_timedelta(ahead.fillna(0), unit="h")
+        return self.table[["day", "m"]].set_index(pd.DatetimeIndex(times)).sort_index(kind="stable")
+
+
 def read_gauge(
     path: str | Path,
     unit: str | None = None,
@@ -153,7 +173,8 @@ def read_gauge(
         `n_repeated`, rows of a day that had one already; `contradicting`, days with two levels for one time, more than
         a centimetre apart; `gaps`, pairs of (last day before, first day after) of more than 31 days; `impossible`, days
         whose level is farther than `FARTHEST_FROM_MEDIAN_M` from the median of the month around them, or that step away
-        from the level before and come back. Nothing of this is removed, but rows with codes.
+        from the level before and come back; `readings`, the levels within days (`Readings`), or None. Nothing of this
+        is removed, but rows with codes.
 
     Warns
     -----
@@ -184,7 +205,8 @@ def read_gauge(
     empty within months. In sparse records of five levels or fewer none is found.
 
     A day is the one that is written, in the zone that is written: local time in most files, UTC in USGS's instantaneous
-    values. Satellite images are dated in UTC. The hour that comes twice where clocks are set back contradicts nothing.
+    values. Satellite images are dated in UTC; `read_scenes` takes the reading nearest to the sensing by the zone. The
+    hour that comes twice where clocks are set back contradicts nothing.
 
     Rows that CDEC flags with N (error), ECCC with D (dry) or BoM with -1 (no data) count as rows without a level; other
     flags are not looked at. ECCC's, the Environment Agency's and Hydstra's levels are in metres.
@@ -227,9 +249,8 @@ def read_gauge(
     if day_first is None:
         day_first = kind.day_first or (True if decimal == "," else None)
     days, day_first = _days(path, times, day_first)
-    daily = _daily(
-        path, pd.DataFrame({"day": days, "time": times, "text": texts[~missing], "m": numbers * METRES[unit]})
-    )
+    rows = pd.DataFrame({"day": days, "time": times, "text": texts[~missing], "m": numbers * METRES[unit]})
+    daily = _daily(path, rows)
     order = "" if day_first is None else f", {'day' if day_first else 'month'} first"
     daily.attrs |= {
         "path": path,
@@ -240,6 +261,7 @@ def read_gauge(
         "zones": sorted({*times.str.extract(_ZONE)[0].dropna(), *re.findall(r"\(([A-Z]{3,4})\)", str(header))}),
     }
     daily.attrs["n_missing"] += int(missing.sum())
+    daily.attrs["readings"] = _readings(rows, daily.attrs)
     _warn(path, daily)
     return daily
 
@@ -519,6 +541,21 @@ def _daily(path: Path, rows: pd.DataFrame) -> pd.Series:
         "impossible": sorted([*daily.index[far], *_spikes(daily[~far])]),
     }
     return daily
+
+
+def _readings(rows: pd.DataFrame, found: dict) -> Readings | None:
+    """What the rows tell of times within days, without codes."""
+    clock = rows["time"].str.extract(_CLOCK_TIME)
+    if not found["n_repeated"] or clock[[0, 1]].isna().any(axis=None):
+        return None
+    zone = clock[2].fillna(found["zones"][0] if len(found["zones"]) == 1 else "")
+    offset = zone.str.extract(r"^([+-])(\d{2}):?(\d{2})?$")
+    hours = (offset[1].astype(float) + offset[2].astype(float).fillna(0) / 60) * offset[0].map({"+": 1, "-": -1})
+    time = rows["day"] + pd.to_timedelta(clock[0].astype(int) * 60 + clock[1].astype(int), unit="min")
+    table = pd.DataFrame(
+        {"time": time, "utc_hours": zone.map(_HOURS).fillna(hours), "day": rows["day"], "m": rows["m"]}
+    )
+    return Readings(table[~rows["text"].isin(found["codes"])])
 
 
 def _warn(path: Path, daily: pd.Series) -> None:

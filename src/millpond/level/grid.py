@@ -72,8 +72,8 @@ def with_margin(mask: np.ndarray, pixel_m: tuple[float, float]) -> np.ndarray:
     return ndimage.distance_transform_edt(~mask, sampling=pixel_m) <= MARGIN_M
 
 
-def longitude(raster: Raster) -> float:
-    """Of the middle, in degrees."""
+def longitude_deg(raster: Raster) -> float:
+    """Of the middle."""
     rows, cols = raster.shape
     x, y = raster.transform @ (cols / 2, rows / 2)
     return warp.transform(raster.crs, "EPSG:4326", [x], [y])[0][0]

@@ -12,7 +12,7 @@ import pandas as pd
 
 from millpond.level.errors import LevelError
 from millpond.level.gauges import read_gauge
-from millpond.level.grid import Grid, longitude
+from millpond.level.grid import Grid, longitude_deg
 from millpond.level.imagery import Image, is_radar, read_image
 from millpond.level.screening import (
     percentages,
@@ -232,12 +232,15 @@ def read_scenes(
     masked = max_cloud is not None and not is_radar(bands)
     level = read_gauge(folder / gauge, unit) if isinstance(gauge, str | Path) else gauge
     files = _dated_files(folder / sensor)
-    images, dropped, grid = [], [], None
-    for *name_tells, path in files:
+    within_days = None if level is None else level.attrs.get("readings")
+    images, dropped, grid, readings = [], [], None, None
+    for day, clock, path in files:
         with open_raster(path) as raster:
-            time = _solar_time(*name_tells, raster)
+            time = _solar_time(day, clock, raster)
             date = time.normalize()
-            measured, reason = (np.nan, None) if level is None else _level_of(level, time, tolerance_days)
+            if readings is None and within_days is not None and raster.crs is not None:
+                readings = within_days.by_solar_time(longitude_deg(raster))
+            measured, reason = (np.nan, None) if level is None else _level_of(level, readings, time, tolerance_days)
             if reason is None:
                 if grid is None:
                     grid = Grid.of(raster, area)
@@ -291,8 +294,8 @@ def read_scenes(
     )
 
 
-def _dated_files(folder: Path) -> list[tuple[pd.Timestamp, pd.Timedelta, bool, Path]]:
-    """Files with the day, the time and whether that is known, all by their names."""
+def _dated_files(folder: Path) -> list[tuple[pd.Timestamp, pd.Timedelta | None, Path]]:
+    """Files, in order of time, with the day and, if it is there, the time in their names."""
     files = sorted(path for path in folder.glob("*") if path.suffix.lower() in (".tif", ".tiff"))
     if not files:
         raise LevelError(
@@ -304,21 +307,23 @@ def _dated_files(folder: Path) -> list[tuple[pd.Timestamp, pd.Timedelta, bool, P
         match = next(filter(None, (pattern.search(path.stem) for pattern in _DATES)), None)
         try:
             *day, clock = match.groups()
-            at = MORNING if clock is None else pd.Timedelta(f"{clock[:2]}:{clock[2:4]}:{clock[4:]}")
-            dated.append((pd.Timestamp(*map(int, day)), at, clock is not None, path))
+            at = clock and pd.Timedelta(f"{clock[:2]}:{clock[2:4]}:{clock[4:]}")
+            dated.append((pd.Timestamp(*map(int, day)), at, path))
         except (AttributeError, ValueError):
             raise LevelError(
                 f"{path}: no date in the name found, one such as S2_20180703.tif expected. Rename it."
             ) from None
-    return sorted(dated)
+    return sorted(dated, key=lambda file: (file[0], file[2]))
 
 
-def _solar_time(day: pd.Timestamp, clock: pd.Timedelta, told: bool, raster: Raster) -> pd.Timestamp:
-    """When the sun saw the place as the satellite did; without a time, the morning of the day in the name."""
-    tag = pd.to_datetime(raster.tags().get(TIME_TAG), errors="coerce", utc=True)
-    if raster.crs is None or (pd.isna(tag) and not told):
-        return day + clock
-    return (day + clock if pd.isna(tag) else tag.tz_localize(None)) + pd.Timedelta(hours=longitude(raster) / 15)
+def _solar_time(day: pd.Timestamp, clock: pd.Timedelta | None, raster: Raster) -> pd.Timestamp:
+    """When the sun saw the place as the satellite did, by a tag or the name; else the morning of the name's day."""
+    utc = pd.to_datetime(raster.tags().get(TIME_TAG), errors="coerce", utc=True).tz_localize(None)
+    if pd.isna(utc) and clock is not None:
+        utc = day + clock
+    if raster.crs is None or pd.isna(utc):
+        return day + (MORNING if clock is None else clock)
+    return utc + pd.Timedelta(hours=longitude_deg(raster) / 15)
 
 
 def _unusable(folder: Path, sensor: str, level: pd.Series | None, n_files: int, dropped: pd.DataFrame) -> LevelError:
@@ -345,16 +350,22 @@ def _check_share(wet_share: np.ndarray | None, grid: Grid) -> None:
         )
 
 
-def _level_of(level: pd.Series, time: pd.Timestamp, tolerance_days: int) -> tuple[float, str | None]:
-    nearest = (level.index + NOON).get_indexer([time], method="nearest")[0]
-    day = level.index[nearest]
-    if abs(day - time.normalize()) > pd.Timedelta(days=tolerance_days):
-        return np.nan, NO_LEVEL
+def _level_of(
+    level: pd.Series, readings: pd.DataFrame | None, time: pd.Timestamp, tolerance_days: int
+) -> tuple[float, str | None]:
+    """The reading nearest to a solar time, within half a day, or else the level of the nearest day; or why not."""
+    if readings is not None and (apart := np.abs(readings.index - time)).min() <= NOON:
+        day, level_m = readings.iloc[apart.argmin()]
+    else:
+        day = level.index[(level.index + NOON).get_indexer([time], method="nearest")[0]]
+        level_m = level[day]
+        if abs(day - time.normalize()) > pd.Timedelta(days=tolerance_days):
+            return np.nan, NO_LEVEL
     if day in level.attrs["impossible"]:
         return np.nan, "impossible level"
     if day in level.attrs["contradicting"]:
         return np.nan, "contradicting levels"
-    return float(level.iloc[nearest]), None
+    return float(level_m), None
 
 
 def _orbit_of(folder: Path, images: list[Image], wanted: str | int | None) -> str | None:
