@@ -857,6 +857,17 @@ def test_a_file_with_several_layers_needs_the_name_of_one(folder, factors, model
     assert "17 reservoirs" in run(*streams, "--streams-layer", "a")
 
 
+def test_elevations_in_a_unit_that_the_file_does_not_state(folder, run, fails):
+    write("bare.tif", DEM / np.float32(0.3048))
+    common = ("--water", "ponds.gpkg", "--freeboard", 3.1)  # no cell lies just there
+    feet = ("factors", "--dem", "bare.tif", *common, "-o", "feet.csv", "--elevation-unit")
+    run(*feet, "ft")
+    run("factors", "--dem", "dem.tif", *common, "-o", "metres.csv")
+    pd.testing.assert_frame_equal(pd.read_csv("feet.csv"), pd.read_csv("metres.csv"), rtol=1e-5)
+    message = "elevations in 'yalms' found, metres (m) or feet (ft) expected. Give the unit (--elevation-unit)"
+    assert message in fails(*feet, "yalms")
+
+
 def test_a_failure_while_scores_are_told_leaves_no_model(factors, fails, monkeypatch):
     monkeypatch.setattr("millpond.capacity.commands._scores_table", lambda fits: 1 / 0)
     assert "ZeroDivisionError" in fails("fit", factors, *LAW, "-o", "m.json")

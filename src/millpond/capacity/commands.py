@@ -10,7 +10,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 Out = Annotated[Path, typer.Option("--out", "-o", help="File to write: .csv, .gpkg or .geojson.")]
 Reservoirs = Annotated[Path, typer.Argument(help="Table written by `factors`, or like it: .csv, .gpkg, .geojson.")]
 
-Layer = Annotated[str | None, typer.Option(help="Layer with the reservoirs, if a file has several.")]
+Layer = Annotated[
+    str | None, typer.Option(help="Layer with the reservoirs, if there are several and none is called like the file.")
+]
 Unit = Annotated[str, typer.Option(help="Of known capacities: hm3 (million m3), m3, ML (1,000 m3) or acre-ft.")]
 
 PICTURES = (".png",)
@@ -119,6 +121,9 @@ def factors(
     crest_column: Annotated[
         str | None, typer.Option(help="Column with the elevation of the crest in metres; blank: by --freeboard.")
     ] = None,
+    elevation_unit: Annotated[
+        str | None, typer.Option(help="Of the DEM, if it states none or a wrong one: m, ft, US survey foot ...")
+    ] = None,
     id_column: Annotated[str | None, typer.Option(help="Column that names the reservoirs.")] = None,
     reproject: Annotated[bool, typer.Option("--reproject", help="Bring water and streams onto the DEM.")] = False,
     streams: Annotated[Path | None, typer.Option(help="Lines that flow is made to follow.")] = None,
@@ -155,7 +160,7 @@ def factors(
         check_crs(raster)
         check_memory(raster.shape)
         found = read_water(water, raster, reproject=reproject, id_column=id_column, layer=layer)
-        net = flow_network(raster, streams, reproject=reproject, layer=streams_layer)
+        net = flow_network(raster, streams, reproject=reproject, layer=streams_layer, unit=elevation_unit)
         measured = factors_on_network(
             net,
             found.labels,

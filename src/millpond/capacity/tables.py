@@ -106,6 +106,7 @@ def read_vector(
         layers = [name for name, geometry in pyogrio.list_layers(path) if geometry is not None]
         if layer is None and path.stem in layers:  # as `encoded` and ogr2ogr name the first
             layer = path.stem
+        layer = path.stem if layer is None and path.stem in layers else layer
         if layer not in layers and (layer is not None or len(layers) > 1):
             wanted = "one of them" if layer is None else layer
             raise CapacityError(f"{path}: layers {', '.join(layers)} found, {wanted} expected. Name one by {option}.")
@@ -232,18 +233,23 @@ def crests_m(polygons: gpd.GeoDataFrame, path: Path, column: str) -> dict[int, f
 
 
 def flow_network(
-    dem: Raster, streams: Path | None = None, *, reproject: bool = False, layer: str | None = None
+    dem: Raster,
+    streams: Path | None = None,
+    *,
+    reproject: bool = False,
+    layer: str | None = None,
+    unit: str | None = None,
 ) -> FlowNetwork:
     """Flow network of a DEM; with `streams`, a file of lines, directions follow them and heights stay the ground's.
 
-    `layer` names that of the streams in a file with several.
+    `layer` names that of the streams in a file with several; `unit` is that of elevations if the DEM doesn't state it.
 
     Raises
     ------
     CapacityError
         If the DEM or the streams are unusable.
     """
-    elevation, bent = read_elevation(dem), None
+    elevation, bent = read_elevation(dem, unit), None
     if streams is not None:
         lines = _onto(read_vector(streams, layer=layer, option="--streams-layer"), streams, dem, reproject)
         burnt = rasterize(lines.geometry, dem.shape, transform=dem.transform, all_touched=True, dtype="uint8") > 0

@@ -344,17 +344,17 @@ def recondition(
     return out.astype(np.float32)
 
 
-def read_elevation(dem: Raster) -> np.ndarray:
+def read_elevation(dem: Raster, unit: str | None = None) -> np.ndarray:
     """(rows, cols) float32 elevation in metres of a DEM's first band, NaN where unknown.
 
-    The unit is that of the band, else that of the vertical reference system, else the metre.
+    The unit is the one given, else that of the band, else that of the vertical reference system, else the metre.
 
     Raises
     ------
     CapacityError
         If the unit isn't known.
     """
-    unit, metres = dem.units[0], 1.0
+    unit, metres = unit or dem.units[0], 1.0
     vertical = [] if dem.crs is None else CRS.from_user_input(dem.crs).sub_crs_list[1:]
     if unit:
         known = {name.lower(): found.conv_factor for name, found in get_units_map(category="linear").items()}
@@ -362,8 +362,8 @@ def read_elevation(dem: Raster) -> np.ndarray:
         known |= {"ftus": known["us survey foot"], "us-ft": known["us survey foot"]}
         if unit.lower() not in known:
             raise CapacityError(
-                f"{dem.paths[0]}: elevations in {unit!r} found, metres (m) or feet (ft) expected. Correct the unit of "
-                "the band (gdal_edit -units m), or convert the DEM (gdal_calc)."
+                f"{dem.paths[0]}: elevations in {unit!r} found, metres (m) or feet (ft) expected. Give the unit "
+                "(--elevation-unit), correct that of the band (gdal_edit -units m), or convert the DEM (gdal_calc)."
             )
         metres = known[unit.lower()]
     elif vertical:
