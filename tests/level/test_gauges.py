@@ -413,6 +413,12 @@ def test_the_encoding_is_told_by_the_file(tmp_path, encoding):
         ('date,level_m\n2018-07-03,"1,910"\n', {"decimal": "."}, [1910]),
         ('date,level_m\n2018-07-03,"1,910"\n', {"decimal": ","}, [1.91]),
         ("date|level_m\n2018-07-03|579.8\n", {"separator": "|"}, [579.8]),
+        ("date\tlevel_m\n2018-07-03\t579.8\n", {"separator": "\\t"}, [579.8]),
+        (
+            "site_no\tdatetime\t230211_62614_00001\t230212_62614_00003\n1\t2018-07-03\t99\t100\n",
+            {"level_column": "230212_62614_00003"},
+            [30.48],
+        ),  # whose number is no code
         ("date,level_m,stage_m\n2018-07-03,579.8,3.1\n", {"level_column": "Stage_m"}, [3.1]),
         ("date,H (m)\n2018-07-03,579.8\n", {"level_column": "H (m)"}, [579.8]),
         ("read on,sent date,level_m\n2018-07-03,2019-01-01,579.8\n", {"date_column": "read on"}, [579.8]),
@@ -539,8 +545,8 @@ def test_missing_files_binary_files_and_other_units_are_refused(tmp_path):
     (tmp_path / "image.csv").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
     with pytest.raises(LevelError, match=r"image\.csv: no text found, a table as text expected\. Save it as CSV"):
         read_gauge(tmp_path / "image.csv")
-    with pytest.raises(LevelError, match=r"the unit 'fathom' found, .* expected\. Name one \(unit, --unit\)"):
-        read_gauge(write(tmp_path, RECORDS["plain"]), unit="fathom")
+    with pytest.raises(LevelError, match=r"the unit 'fathom' of the levels found, one of m, cm, ft expected"):
+        read_gauge(write(tmp_path, "date,level\n2018-07-03,5\n"), unit="fathom")
 
 
 @settings(max_examples=40)

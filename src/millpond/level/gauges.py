@@ -101,7 +101,7 @@ _FORMATS = (
         rows=("parameter_code", _USGS),
         one="monitoring_location_id|parameter_code|statistic_id|time_series_id",
     ),
-    _Format("USGS NWIS", rf"(?:x_(?:\.\w+\._)?|\d+_)?(?:{_USGS})(?:_(?!cd$)[^_]+)*", one="site_no"),
+    _Format("USGS NWIS", rf"(?:x_(?:\.\w+\._)?|\d+_)?({_USGS})(?:_(?!cd$)[^_]+)*", one="site_no"),
     _Format("ECCC daily", "value", "m", rows=("param", "2"), none=("sym", "d"), one="id"),
     _Format("ECCC real-time", "water level.*", rows=("id", ".+"), one="id"),
     _Format("ECCC web", "value.*", "m", rows=("parameter", "46")),
@@ -215,13 +215,9 @@ def read_gauge(
     on files written after the publishers' descriptions.
     """
     path = Path(path)
-    if unit is not None and unit not in METRES:
-        raise LevelError(
-            f"the unit {unit!r} found, one of {', '.join(METRES)} expected. Name one (unit, --unit), or convert the "
-            "record."
-        )
-    kind, header, table, separator, comments = _table(path, _text(path), separator, (date_column, level_column))
-    level, when = _columns(path, kind, header, date_column, level_column)
+    asked = (date_column, level_column)
+    kind, header, table, separator, comments = _table(path, _text(path), separator, asked)
+    level, when = _columns(path, kind, header, asked)
     n_rows = len(table)
     if kind.rows[0]:
         table = table[_holds(table, header, *kind.rows)]
@@ -245,7 +241,8 @@ def read_gauge(
     if missing.all():
         raise LevelError(f"{path}: no level in {n_rows} rows found, at least one expected. Look at the file.")
     numbers, decimal = _numbers(path, texts[~missing], separator, decimal)
-    times = table.loc[~missing, when].apply(lambda column: column.str.strip()).agg(" ".join, axis=1)
+    when_written = [table.loc[~missing, at].str.strip() for at in when]
+    times = when_written[0].str.cat(when_written[1:], sep=" ")
     if day_first is None:
         day_first = kind.day_first or (True if decimal == "," else None)
     days, day_first = _days(path, times, day_first)
@@ -295,7 +292,7 @@ def _table(
     if text.lstrip().startswith("{"):
         table = _from_json(path, text)
         header, comments, separator = [str(name) for name in table], [], ""
-        kind = next((kind for kind in _FORMATS if _belongs(kind, header, *asked)), None)
+        kind = next((kind for kind in _FORMATS if _belongs(kind, header, asked)), None)
         rows = table.to_numpy()
     else:
         for pattern, names in _HEADLESS:
@@ -307,7 +304,7 @@ def _table(
                 f"{path}: nothing but comments found ({lines[0]!r}), dates and levels expected. Ask its publisher for "
                 "another station or other days."
             )
-        separators = separator or _CELLS_APART
+        separators = (separator or _CELLS_APART).replace("\\t", "\t")  # as it is typed in a shell
         kind, header, separator, rows = (
             _header(body, separators, asked)
             or _header([comment.lstrip("# ") for comment in comments[-1:]] + body, separators[:3], asked)
@@ -371,7 +368,7 @@ def _header(lines: list[str], separators: str, asked: tuple) -> tuple[_Format, l
     for separator in separators:
         for number, line in enumerate(lines[:_MOST_TITLES]):
             header = _split(line, separator)
-            kind = next((kind for kind in _FORMATS if _belongs(kind, header, *asked)), None)
+            kind = next((kind for kind in _FORMATS if _belongs(kind, header, asked)), None)
             if kind is not None:
                 rows = list(csv.reader(lines[number + 1 :], delimiter=separator, skipinitialspace=True))
                 if rows and all(re.fullmatch(r"\d+[sdn]", cell) for cell in rows[0]):  # USGS's widths of columns
@@ -387,29 +384,30 @@ def _matching(header: list[str], pattern: str) -> list[int]:
     return [at for at, name in enumerate(header) if pattern and re.fullmatch(pattern, name, re.IGNORECASE)]
 
 
-def _named(header: list[str], name: str | None, pattern: str) -> list[int]:
-    """Columns of a name, if one is asked for, or else of a pattern."""
-    return _matching(header, pattern if name is None else re.escape(name.strip()))
-
-
-def _levels(kind: _Format, header: list[str], asked: str | None) -> list[int]:
-    named = _named(header, asked, kind.level)
-    return named if kind.name == "plain" else [at for at in named if at in _matching(header, kind.level)]
-
-
-def _belongs(kind: _Format, header: list[str], date_column: str | None, level_column: str | None) -> bool:
+def _candidates(
+    kind: _Format, header: list[str], date_column: str | None, level_column: str | None
+) -> tuple[list[int], list[int]]:
+    """Columns that may hold dates, and levels, by names asked for or the format's; none if it is another."""
     needed = [pattern for pattern in (kind.rows[0], "" if kind.unit in METRES else kind.unit) if pattern]
-    levels, dates = _levels(kind, header, level_column), _named(header, date_column, f"{_DATE}|{_CLOCK}")
-    return bool(levels and set(dates) - set(levels)) and all(_matching(header, pattern) for pattern in needed)
+    if not all(_matching(header, pattern) for pattern in needed):
+        return [], []
+    levels, dates = _matching(header, kind.level), _matching(header, _DATE) or _matching(header, _CLOCK)[:1]
+    if level_column is not None:
+        named = _matching(header, re.escape(level_column.strip()))
+        levels = named if kind.name == "plain" else [at for at in named if at in levels]
+    if date_column is not None:
+        dates = _matching(header, re.escape(date_column.strip()))
+    return dates, levels
 
 
-def _columns(
-    path: Path, kind: _Format, header: list[str], date_column: str | None, level_column: str | None
-) -> tuple[int, list[int]]:
+def _belongs(kind: _Format, header: list[str], asked: tuple) -> bool:
+    dates, levels = _candidates(kind, header, *asked)
+    return bool(levels and set(dates) - set(levels))
+
+
+def _columns(path: Path, kind: _Format, header: list[str], asked: tuple) -> tuple[int, list[int]]:
     """The column of levels, and those of dates, times of day and zones."""
-    levels = _levels(kind, header, level_column)
-    clocks = [at for at in _matching(header, _CLOCK) if header[at] != date_column]
-    dates = _named(header, date_column, _DATE) or clocks[:1]
+    dates, levels = _candidates(kind, header, *asked)
     whole = [at for at in dates if header[at].lower() in ("datetime", "timestamp")]
     dates = whole if len(whole) == 1 else dates
     for found, what in ((dates, "date"), (levels, "level")):
@@ -418,7 +416,8 @@ def _columns(
                 f"{path}: columns {', '.join(header[at] for at in found)} found, a single one of a {what} expected. "
                 f"Name it ({what}_column, --{what}-column)."
             )
-    return levels[0], [*dates, *(set(clocks[:1]) - set(dates)), *_matching(header, "tz_cd")]
+    clocks = [at for at in _matching(header, _CLOCK)[:1] if at not in dates]
+    return levels[0], [*dates, *clocks, *_matching(header, "tz_cd")]
 
 
 def _holds(table: pd.DataFrame, header: list[str], column: str, content: str) -> pd.Series:
@@ -442,7 +441,7 @@ def _unit(
     if kind.unit in METRES:
         told = {kind.unit}
     elif kind.name == "USGS NWIS":
-        told = {USGS_LEVELS[re.search(_USGS, name)[0]]}
+        told = {USGS_LEVELS[re.fullmatch(kind.level, name)[1]]}
     elif columns := _matching(header, kind.unit or "units?"):
         told = set(table[columns[0]].dropna()) - {""}
     else:
