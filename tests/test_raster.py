@@ -119,6 +119,17 @@ def test_a_coarser_band_is_read_onto_a_finer_grid(write):
         np.testing.assert_array_equal(read_onto(coarse, raster), np.kron(numbers(2, 2), np.ones((2, 2), int)))
 
 
+def test_a_file_on_another_grid_is_read_by_its_scale_and_offset(write):
+    # decimetres above a datum that lies 5 m below the sea
+    coarse = write(
+        "dem.tif", np.array([[100, 120]], "int16"), transform=TEN_METRES @ rasterio.Affine.scale(2), nodata=0
+    )
+    with rasterio.open(coarse, "r+") as dataset:
+        dataset.scales, dataset.offsets = (0.1,), (-5,)
+    with open_raster(write("fine_B02.tif", numbers(2, 4))) as raster:
+        np.testing.assert_allclose(read_onto(coarse, raster), [[5, 5, 7, 7]] * 2, rtol=1e-6)
+
+
 def test_the_bundled_scene_is_read_by_name():
     with open_raster(virginia_scene(), ("B02", "B03", "B04", "B08"), dtype="uint16") as raster:
         assert raster.shape == (1947, 1933)

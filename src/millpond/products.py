@@ -66,10 +66,9 @@ def raster_files(source: str | Path) -> list[str]:
     if path.name.startswith("MTD_MSIL") and path.suffix == ".xml":
         path = path.parent
     if path.is_dir():
-        found = glob.iglob(
-            f"{glob.escape(str(path))}/**", recursive=True
-        )  # follows links to folders, unlike Path.rglob
-        return sorted(name for name in found if _is_image(name) and os.path.isfile(name))
+        # unlike Path.rglob it follows links to folders, and passes over macOS's ._name.tif
+        found = glob.iglob(f"{glob.escape(str(path))}/**", recursive=True)
+        return sorted(str(Path(file)) for file in found if _is_image(file) and os.path.isfile(file))
     if path.suffix.lower() == ".zip" and path.exists():
         try:
             members = zipfile.ZipFile(path).namelist()

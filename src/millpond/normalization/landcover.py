@@ -39,14 +39,14 @@ def classify_land_cover(reflectance: np.ndarray) -> np.ndarray:
     Returns
     -------
     (rows, cols) int8 array
-        Indexes of `LAND_COVER`; -1 where there are no data (zero in every band).
+        Indexes of `LAND_COVER`; -1 where there are no data (zero in every band, or masked in any).
     """
     if len(reflectance) != len(LAND_COVER_BANDS):
         raise NormalizationError(
             f"{len(reflectance)} bands found, {', '.join(LAND_COVER_BANDS)} expected in this order. Read these bands."
         )
-    b05, b8a, b11, b12 = reflectance
-    without_data = ~np.any(reflectance, axis=0)
+    b05, b8a, b11, b12 = np.ma.getdata(reflectance)
+    without_data = ~np.any(reflectance, axis=0) | np.ma.getmaskarray(reflectance).any(axis=0)
     red_edge = (b8a - b05) / np.where(b8a + b05 == 0, 1, b8a + b05)
     decisions = [
         without_data,

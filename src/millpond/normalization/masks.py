@@ -117,7 +117,7 @@ def bright_cloud_mask(reflectance: np.ndarray, bands: Sequence[str]) -> np.ndarr
 
 def _chosen(reflectance: np.ndarray, bands: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
     names = [band_name(band) for band in bands]
-    reflectance = np.asarray(reflectance)
+    reflectance = np.ma.filled(reflectance, 0)  # without data, and so neither cloud nor snow
     if reflectance.ndim != 3 or len(reflectance) != len(names):
         raise NormalizationError(
             f"an array of shape {reflectance.shape} found, (n_bands, rows, cols) with {len(names)} bands "

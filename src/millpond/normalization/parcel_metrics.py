@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from millpond.normalization.errors import NormalizationError
-from millpond.normalization.targets import UNLABELLED, as_parcels
+from millpond.normalization.targets import UNLABELLED, as_parcels, with_unlabelled
 
 
 def confusion_counts(truth: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
@@ -18,15 +18,15 @@ def confusion_counts(truth: np.ndarray, predicted: np.ndarray, n_classes: int) -
     Parameters
     ----------
     truth, predicted : arrays of integers, of one shape
-        Classes 0, 1, ...; pixels whose truth is negative are left out.
+        Classes 0, 1, ...; pixels whose truth is negative, or that are masked, are left out.
 
     Returns
     -------
     (n_classes, n_classes) int64 array
         Row: truth; column: prediction.
     """
-    truth, predicted = np.asarray(truth), np.asarray(predicted)
-    known = truth >= 0
+    known = (with_unlabelled(truth) >= 0) & ~np.ma.getmaskarray(predicted)
+    truth, predicted = np.ma.getdata(truth), np.ma.getdata(predicted)
     pairs = truth[known].astype(np.int64) * n_classes + predicted[known]
     return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
 
@@ -70,7 +70,7 @@ def parcel_scores(reference: np.ndarray, predicted: np.ndarray) -> dict[str, flo
     ----------
     reference, predicted : (rows, cols) or (n, rows, cols) arrays of integers
         Numbers of parcels, 0 for none; numbers of different images have nothing to do with each other. Pixels whose
-        reference is -1 are left out.
+        reference is -1, or that are masked, are left out.
 
     Returns
     -------
@@ -86,13 +86,14 @@ def parcel_scores(reference: np.ndarray, predicted: np.ndarray) -> dict[str, flo
     NormalizationError
         If shapes or types don't fit.
     """
+    masked = np.ma.getmaskarray(predicted)
     reference, predicted = as_parcels(reference), as_parcels(predicted)
     if reference.shape != predicted.shape or reference.ndim not in (2, 3):
         raise NormalizationError(
             f"reference parcels of shape {reference.shape} and predicted ones of {predicted.shape} found, twice "
             "(rows, cols) or twice (n, rows, cols) expected. Bring them onto one grid."
         )
-    known = reference != UNLABELLED
+    known = (reference != UNLABELLED) & ~masked
     rows, reference_sizes = _numbered(reference, known)
     columns, predicted_sizes = _numbered(predicted, known)
     both = (rows >= 0) & (columns >= 0)

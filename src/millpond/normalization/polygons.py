@@ -44,7 +44,7 @@ def separate_parcels(
     Parameters
     ----------
     extent, boundary : (rows, cols) arrays
-        Probabilities; NaN where there are no data, which is no field.
+        Probabilities; NaN or masked where there are no data, which is no field.
     threshold, boundary_threshold : float
         From which probability on a pixel is field, and no part of a seed. The latter is low, since one gap in a ridge
         makes two fields one; `millpond.normalization.delineation.choose_boundary_threshold` finds a better one.
@@ -61,7 +61,7 @@ def separate_parcels(
     NormalizationError
         If shapes differ or a setting is out of its range.
     """
-    extent, boundary = np.asarray(extent), np.asarray(boundary)
+    extent, boundary = (np.ma.filled(layer, np.nan) for layer in (extent, boundary))
     if extent.shape != boundary.shape or extent.ndim != 2:
         raise NormalizationError(
             f"extent of shape {extent.shape} and boundary of {boundary.shape} found, twice (rows, cols) expected. Pass "

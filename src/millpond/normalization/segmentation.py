@@ -26,7 +26,7 @@ from millpond.normalization.errors import NormalizationError
 from millpond.normalization.histogram import as_digital_numbers
 from millpond.normalization.module import NormalizationModule
 from millpond.normalization.parcel_metrics import accuracy, confusion_counts, iou, mcc
-from millpond.normalization.targets import UNLABELLED
+from millpond.normalization.targets import UNLABELLED, with_unlabelled
 from millpond.normalization.transforms import Normalization
 from millpond.training import Batches, MixedPrecision, TorchEstimator, save_weights, seeded
 
@@ -188,7 +188,8 @@ class Segmenter(TorchEstimator):
         Parameters
         ----------
         dn : (n, n_bands, rows, cols) array of uint16
-            Digital numbers, all with the radiometric offset that the normalization was fitted on.
+            Digital numbers, all with the radiometric offset that the normalization was fitted on. Masked ones count
+            nowhere.
         labels : (n, rows, cols) array of integers
             Numbers of parcels or classes; -1 where nothing is known: such pixels count nowhere. Pixels without data
             are best labelled so.
@@ -262,14 +263,20 @@ class Segmenter(TorchEstimator):
         return other
 
     def predict_proba(self, dn):
-        """(n, n_outputs, rows, cols) float32 in 0..1, in batches: memory doesn't grow with n but for the result."""
+        """(n, n_outputs, rows, cols) float32 in 0..1, in batches: memory doesn't grow with n but for the result.
+
+        NaN where `dn` is masked in any band.
+        """
         check_is_fitted(self)
+        masked = np.ma.getmaskarray(dn).any(axis=1) if np.ma.is_masked(dn) else None
         dn = self._images(dn, self.n_bands_)
         probabilities = np.empty((len(dn), self._n_outputs(), *dn.shape[2:]), np.float32)
         done = 0
         for outputs in self.net_.forward_iter(dn):
             probabilities[done : done + len(outputs)] = self._to_probabilities(outputs)
             done += len(outputs)
+        if masked is not None:
+            probabilities[np.broadcast_to(masked[:, None], probabilities.shape)] = np.nan
         return probabilities
 
     def evaluate(self, dn, labels) -> dict[str, float]:
@@ -398,7 +405,7 @@ class Segmenter(TorchEstimator):
         return net.initialize()
 
     def _images(self, dn, n_bands: int | None, what: str = "digital numbers") -> np.ndarray:
-        dn = as_digital_numbers(dn)
+        dn = np.ma.filled(as_digital_numbers(dn), 0)
         if self.normalization is not None:
             n_bands = len(self.normalization.bands)
         if dn.ndim != 4 or not dn.size or n_bands not in (None, dn.shape[1]):
@@ -410,12 +417,15 @@ class Segmenter(TorchEstimator):
         return np.require(dn, requirements=["C", "W"])
 
     def _samples(self, dn, labels, n_bands: int | None, what: str = "samples") -> tuple[np.ndarray, np.ndarray]:
-        dn, labels = self._images(dn, n_bands, what), np.asarray(labels)
+        masked = np.ma.getmaskarray(dn).any(axis=1) if np.ma.is_masked(dn) else None
+        dn, labels = self._images(dn, n_bands, what), with_unlabelled(labels)
         if labels.shape != (len(dn), *dn.shape[2:]) or not np.issubdtype(labels.dtype, np.integer):
             raise NormalizationError(
                 f"{what} with labels of shape {labels.shape} and type {labels.dtype} for images of shape {dn.shape} "
                 f"found, integers of shape {(len(dn), *dn.shape[2:])} expected: one a pixel."
             )
+        if masked is not None:
+            labels = np.where(masked, UNLABELLED, labels)
         if labels.min() < UNLABELLED or not (labels != UNLABELLED).any():
             raise NormalizationError(
                 f"{what} with labels from {labels.min()} to {labels.max()} found, labels of 0 or more on some pixels "
@@ -484,8 +494,10 @@ class LandCoverSegmenter(Segmenter):
     _fitted_names = ("n_bands_", "classes_")
 
     def predict(self, dn):
-        """(n, rows, cols) int32 classes."""
-        return np.asarray(self.classes_, np.int32)[self.predict_proba(dn).argmax(axis=1)]
+        """(n, rows, cols) int32 classes, -1 where `dn` is masked in any band."""
+        probabilities = self.predict_proba(dn)
+        classes = np.asarray(self.classes_, np.int32)[probabilities.argmax(axis=1)]
+        return np.where(np.isnan(probabilities[:, 0]), UNLABELLED, classes)
 
     def score(self, dn, labels) -> float:
         """Matthews correlation coefficient of the classes."""

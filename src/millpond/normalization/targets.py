@@ -52,7 +52,7 @@ def parcel_targets(parcels: np.ndarray) -> Targets:
     Parameters
     ----------
     parcels : (rows, cols) array of integers
-        0 where there is no field, -1 where nothing is known; pixels of one number above 0 are one parcel.
+        0 where there is no field, -1 or masked where nothing is known; pixels of one number above 0 are one parcel.
 
     Raises
     ------
@@ -81,15 +81,22 @@ def parcel_targets(parcels: np.ndarray) -> Targets:
     return Targets(extent.astype(np.uint8), boundary.astype(np.uint8), distance)
 
 
+def with_unlabelled(labels: np.ndarray) -> np.ndarray:
+    """Labels with -1 where they are masked."""
+    if not isinstance(labels, np.ma.MaskedArray):
+        return np.asarray(labels)
+    return np.where(np.ma.getmaskarray(labels), np.int64(UNLABELLED), np.ma.getdata(labels))
+
+
 def as_parcels(parcels: np.ndarray) -> np.ndarray:
-    """Check the numbers of parcels.
+    """Check the numbers of parcels; masked ones become -1.
 
     Raises
     ------
     NormalizationError
         If they aren't integers of -1 or more.
     """
-    parcels = np.asarray(parcels)
+    parcels = with_unlabelled(parcels)
     if not np.issubdtype(parcels.dtype, np.integer):
         raise NormalizationError(
             f"parcels of type {parcels.dtype} found, integers expected: 0 for no field, -1 for unlabelled. Convert "
