@@ -665,7 +665,7 @@ lead, lead_colourless = leads(gerle, gerle), leads(colourless, colourless)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 glue("level_gll_lead", plots.mean_and_range(lead, "{:+.2f}"), display=False)
-told = plots.mean_and_range(lead_colourless, "{:+.2f}") if len(lead_colourless) else "not yet known"
+told = plots.mean_and_range(lead_colourless, "{:+.2f}") if len(lead_colourless) else "not yet run"
 glue("level_gll_lead_colourless", told, display=False)
 glue("level_gll_lead_seeds", f"{len(lead_colourless)}", display=False)
 print(f"{lead.mean():+.2f}", told)
@@ -680,7 +680,7 @@ print(f"{lead.mean():+.2f}", told)
 #
 # Seeds differ by up to {glue:text}`level_seed_spread` in R² at Brush Creek, so a few of the network tell little. What hurts the curve of every pixel there is none of these effects: it counts the shadows on the hills around. With the mask they are gone.
 #
-# At Gerle Lake, where the area hardly moves, the network leads the best of the other models by {glue:text}`level_gll_lead` in R². It could read the colour of shallow water there, which tells the depth, and which we built in. Without that colour its lead is {glue:text}`level_gll_lead_colourless` ({glue:text}`level_gll_lead_seeds` seeds).
+# At Gerle Lake, where the area hardly moves, the network leads the best of the other models by {glue:text}`level_gll_lead` in R². It could read the colour of shallow water there, which tells the depth, and which we built in. Its lead without that colour: {glue:text}`level_gll_lead_colourless` ({glue:text}`level_gll_lead_seeds` seeds).
 #
 # ## The study's claims
 #
