@@ -342,9 +342,19 @@ def read_onto(path: str | Path, like: Raster, *, resampling: str = "nearest", pa
     -------
     (rows + 2 pad, cols + 2 pad) array
         Float, by the file's scale and offset; NaN where it has no data or doesn't reach.
+
+    Raises
+    ------
+    RasterError
+        If one of the two has no coordinate reference system, and the other has.
     """
     with ExitStack() as stack:
         dataset = _open(path, stack)
+        if (dataset.crs is None) != (like.crs is None):
+            raise RasterError(
+                f"{path}: {dataset.crs or 'no coordinate reference system'} found, but {like.crs or 'none'} in "
+                f"{like.paths[0]}; both with one expected. Assign the one that is missing (gdal_edit -a_srs)."
+            )
         rows, cols = (n + 2 * pad for n in like.shape)
         grid = {"crs": like.crs, "transform": like.transform @ Affine.translation(-pad, -pad)}
         grid |= {"height": rows, "width": cols, "nodata": np.nan}

@@ -624,6 +624,21 @@ def test_where_no_day_has_a_level_there_may_be_no_scenes(reservoir, levels, reas
     assert np.isnan(none.pixel_m).all()
 
 
+def test_pixels_have_the_size_that_they_have_on_the_ground(tmp_path):
+    # Web Mercator is twice as large as the ground at 60 degrees of latitude, whose y there is 8,399,738 m
+    mercator = rasterio.Affine(10, 0, 1_200_000, 0, -10, 8_399_738 + 200)
+    write(tmp_path / "mercator" / "S2_20180701.tif", scene(), crs=3857, transform=mercator)
+    outline = gpd.GeoDataFrame(geometry=[box(1_200_300, 8_399_738, 1_200_310, 8_399_748)], crs=3857)
+    outline.to_file(tmp_path / "area.gpkg")
+    scenes = read_scenes(tmp_path, "mercator", gauge=None)
+    assert scenes.pixel_m == pytest.approx((5, 5), rel=0.01)
+    assert scenes.coarse(4).pixel_m == pytest.approx((20, 20), rel=0.01)
+    cut = read_scenes(tmp_path, "mercator", gauge=None, area=tmp_path / "area.gpkg")
+    assert cut.images.shape[3] >= 40  # 100 m on either side
+    write(tmp_path / "utm" / "S2_20180701.tif", scene())
+    assert read_scenes(tmp_path, "utm", gauge=None).pixel_m == (10, 10)
+
+
 def broken(reservoir):
     (reservoir / "sentinel2_l2a" / "S2_20180702.tif").write_bytes(b"no tile")
 
@@ -767,6 +782,12 @@ BAD = {
         {"area": "area.shp"},
         LevelError,
         r"area\.shp: no polygon found \(no coordinate reference system\)",
+    ),
+    "occurrence without a reference system": (
+        lambda r: write(r / "area.tif", np.full((1, ROWS, COLS), 50, np.uint8), ("occurrence",), crs=None),
+        {"area": "area.tif"},
+        RasterError,
+        r"area\.tif: no coordinate reference system found, but EPSG:32630 in .*tif; both with one expected\. Assign",
     ),
     "a point": (
         lambda r: gpd.GeoDataFrame(geometry=[Point(632_100, 4_742_900)], crs=32630).to_file(r / "area.gpkg"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 from pyogrio.errors import DataLayerError, DataSourceError
+from pyproj import Geod
 from pyproj.exceptions import ProjError
 from rasterio import warp
 from rasterio.features import geometry_mask
@@ -21,17 +22,23 @@ MARGIN_M = 100.0
 LARGEST_OCCURRENCE = 100
 """Percent. What a raster of water occurrence has above isn't water: the JRC writes 255 where it knows nothing."""
 
+_LARGEST_DISTORTION = 0.01  # of lengths; that of UTM is a tenth of it
 _LARGEST_SHEAR = 1e-6  # of a pixel, a pixel: less than a hundredth over a tile of Sentinel-2 in 10 m is rounding
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The grid of the first image; `window` is what is read, `inside` where in it the area and its margin are."""
+    """The grid of the first image.
+
+    `pixel_m` is height and width of a pixel on the ground, `window` what is read, `inside` where in it the area and its
+    margin are.
+    """
 
     path: Path
     shape: tuple[int, int]
     transform: object
     crs: object
+    pixel_m: tuple[float, float]
     window: Window
     inside: np.ndarray
 
@@ -45,12 +52,7 @@ class Grid:
             If coordinates aren't in metres, rows and columns don't run along them, or the area can't be read or lies
             elsewhere.
         """
-        return cls(raster.paths[0], raster.shape, raster.transform, raster.crs, *_window(raster, area))
-
-    @property
-    def pixel_m(self) -> tuple[float, float]:
-        """Height and width of a pixel in metres."""
-        return abs(self.transform.e), abs(self.transform.a)
+        return cls(raster.paths[0], raster.shape, raster.transform, raster.crs, *_read(raster, area))
 
     @property
     def place(self) -> tuple[str, float, float]:
@@ -79,8 +81,18 @@ def longitude_deg(raster: Raster) -> float:
     return warp.transform(raster.crs, "EPSG:4326", [x], [y])[0][0]
 
 
-def _window(raster: Raster, area: str | Path | None) -> tuple[Window, np.ndarray]:
-    """Rows and columns of the area of interest and its margin, and which of their pixels belong to these."""
+def _pixel_m(raster: Raster) -> tuple[float, float]:
+    """What the grid says, or what is true in its middle where that differs: Web Mercator's metres are too short."""
+    rows, cols = raster.shape
+    middle = np.array([[cols, rows]]) / 2 + [[0, 0], [0, 1], [1, 0]]
+    lon, lat = warp.transform(raster.crs, "EPSG:4326", *(raster.transform @ middle.T))
+    true = Geod(ellps="WGS84").inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])[2]
+    stated = abs(raster.transform.e), abs(raster.transform.a)
+    return stated if np.allclose(true, stated, rtol=_LARGEST_DISTORTION) else tuple(map(float, true))
+
+
+def _read(raster: Raster, area: str | Path | None) -> tuple[tuple[float, float], Window, np.ndarray]:
+    """Size of pixels, rows and columns of the area of interest and its margin, and which of them belong to these."""
     rows, cols = raster.shape
     if raster.crs is None or not raster.crs.is_projected or raster.crs.linear_units_factor[1] != 1:
         raise LevelError(
@@ -92,16 +104,16 @@ def _window(raster: Raster, area: str | Path | None) -> tuple[Window, np.ndarray
             f"{raster.paths[0]}: a rotated or sheared grid found ({', '.join(f'{n:g}' for n in grid[:6])}), rows from "
             "west to east and columns from north to south expected. Resample it to such a grid (gdalwarp does)."
         )
+    pixel_m = _pixel_m(raster)
     if area is None:
-        return Window(0, 0, cols, rows), np.ones(raster.shape, bool)
+        return pixel_m, Window(0, 0, cols, rows), np.ones(raster.shape, bool)
     inside = (_often_wet if Path(area).suffix.lower() in (".tif", ".tiff") else _in_polygon)(area, raster)
-    pixel_m = abs(grid.e), abs(grid.a)
     down, across = (round(MARGIN_M / size) for size in pixel_m)
     wet_rows, wet_cols = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     top, bottom = max(0, wet_rows[0] - down), min(rows, wet_rows[-1] + 1 + down)
     left, right = max(0, wet_cols[0] - across), min(cols, wet_cols[-1] + 1 + across)
     window = Window(int(left), int(top), int(right - left), int(bottom - top))
-    return window, with_margin(inside[top:bottom, left:right], pixel_m)
+    return pixel_m, window, with_margin(inside[top:bottom, left:right], pixel_m)
 
 
 def _often_wet(area: str | Path, raster: Raster) -> np.ndarray:
