@@ -216,7 +216,7 @@ def grids_of(profile: str) -> dict[str, tuple]:
             score_itoiz,
             [
                 {"model": model, "folds": folds, "coarser": 1, "threshold": threshold}
-                for model in (UNMASKED, CURVE, SHORE)
+                for model in (CURVE, SHORE)
                 for folds in FOLDS
                 for threshold in THRESHOLDS
             ],
