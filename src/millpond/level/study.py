@@ -209,7 +209,7 @@ def grids_of(profile: str) -> dict[str, tuple]:
                 for folds in FOLDS
                 for coarser in (1, COARSER)
             ],
-            max(n_seeds, 10),
+            max(n_seeds, 5),
             "Baselines on Itoiz, pooled folds",
         ),
         "itoiz_thresholds": (
@@ -220,7 +220,7 @@ def grids_of(profile: str) -> dict[str, tuple]:
                 for folds in FOLDS
                 for threshold in THRESHOLDS
             ],
-            max(n_seeds, 10),
+            max(n_seeds, 5),
             "Other thresholds of NDWI on Itoiz, pooled folds",
         ),
         "twin_baselines": (
