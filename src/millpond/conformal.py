@@ -25,8 +25,8 @@ def cv_plus(
     ----------
     estimates : (n_new, n) array
         mu_k(i)(x): for each training sample, what the model without its fold says of each new one.
-    residuals : (n,) array
-        R_i.
+    residuals : (n,) or (n_new, n) array
+        R_i; if they differ by new sample, those of the training under its conditions.
     coverage : float
         1 - alpha, 0.5 or more and below 1.
     what : str
@@ -39,7 +39,7 @@ def cv_plus(
     (3, n_new) array
         Median, lower and upper bound.
     """
-    n = len(residuals)
+    n = residuals.shape[-1]
     if not 0.5 <= coverage < 1:
         raise error(f"coverage={coverage:g} found, 0.5 or more and below 1 expected.")
     rank = int(np.floor(np.round((1 - coverage) * (n + 1), 9)))  # rounded, since 0.1 * 10 is 1

@@ -164,3 +164,53 @@ def test_every_baseline_takes_images(name):
     model = baselines(("B03", "B08"), 1e-4)[name].fit(lakes(cols), 500.0 + cols)
     error = np.abs(model.predict(lakes([5, 9, 15], seed=1)) - [505, 509, 515])
     assert error.max() < (6 if name == "mean level" else 1)
+
+
+def hidden(images, rows, cols):
+    images = images.copy()
+    images[:, :, rows, cols] = np.nan
+    return images
+
+
+@pytest.mark.parametrize("model", [AreaLevelRegressor, ShoreLevelRegressor])
+def test_a_hidden_pixel_is_neither_water_nor_land(model):
+    cols = np.arange(4, 14)
+    fitted = model(pixel_area_km2=1e-4).fit(lakes(cols), 500.0 + cols)
+    np.testing.assert_allclose(
+        fitted.predict(hidden(lakes([6, 9, 12]), slice(0, 4), slice(2, 13))), [506, 509, 512], atol=0.02
+    )
+    np.testing.assert_allclose(
+        fitted.area_km2(hidden(lakes([6, 9, 12]), slice(0, 4), slice(2, 13))), [6e-3, 9e-3, 0.012]
+    )
+
+
+def test_of_a_hidden_shore_water_is_expected_as_often_as_it_was_there():
+    # columns up to 5 always wet, from 5 to 10 on half of the dates; rows 0 to 9 alike
+    train = lakes([5, 10] * 5)
+    fitted = AreaLevelRegressor(pixel_area_km2=1.0, min_occurrence=0.1).fit(train, [1.0, 2.0] * 5)
+    np.testing.assert_allclose(fitted.occurrence_[0], [1] * 5 + [0.5] * 5 + [0] * 10)
+    all_hidden = hidden(lakes([10]), slice(None), slice(None))
+    assert fitted.area_km2(all_hidden) == pytest.approx(10 * (5 + 0.5 * 5))
+    half = hidden(lakes([10]), slice(0, 5), slice(None))
+    half[0, 1, 5, 5:10] = 0.9  # one row of five that are seen is dry there
+    assert fitted.area_km2(half) == pytest.approx(10 * 5 + 4 * 5 + 5 * 5 * 0.8)
+
+
+def test_training_dates_with_hidden_pixels_train_by_what_they_show():
+    cols = np.tile(np.arange(4, 14), 3)
+    train = lakes(cols)
+    train[::4] = hidden(train[::4], slice(0, 6), slice(None))
+    for model in (AreaLevelRegressor, ShoreLevelRegressor):
+        fitted = model().fit(train, 500.0 + cols)
+        np.testing.assert_allclose(fitted.predict(lakes([5, 12])), [505, 512], atol=0.3)
+        whole = fitted.predict(hidden(lakes([8]), slice(0, 2), slice(None)))
+        assert whole == pytest.approx(508, abs=0.3)
+
+
+def test_radar_around_a_hidden_pixel_is_averaged_over_the_others():
+    images = np.full((1, 1, 9, 9), -12.0)
+    images[0, 0, :, :5] = -30
+    images[0, 0, 4, 2] = np.nan
+    wet, unknown = AreaLevelRegressor(("VH",), threshold=-25.0).seen(images)
+    assert np.argwhere(unknown).tolist() == [[0, 4, 2]]
+    assert wet[0, :, 2].tolist() == [True] * 4 + [False] + [True] * 4

@@ -8,6 +8,7 @@ from safetensors.numpy import save_file
 from millpond.level.baselines import AreaLevelRegressor
 from millpond.level.errors import LevelError
 from millpond.level.estimation import LevelModel, fit_level_model
+from millpond.level.scenes import Scenes
 from millpond.level.twin import CHARACTERS, simulate
 from millpond.training import TrainingError
 
@@ -218,3 +219,112 @@ def test_folders_that_are_no_model_are_refused(curve, tmp_path):
     (tmp_path / "full" / "photo.jpg").touch()
     with pytest.raises(LevelError, match="full: 1 other files found, an empty folder or a model expected"):
         curve.save(tmp_path / "full")
+
+
+def bowl(levels_m, shaded=0.0, deepest_m=90.0, wall_from_m=np.inf):
+    """Scenes every ten days of a bowl that is 1 m deeper every 2 pixels, in which winter shades land north of it.
+
+    Walls keep the shore where it is above `wall_from_m`.
+    """
+    rng, levels_m = np.random.default_rng(0), np.asarray(levels_m, float)
+    y, x = np.mgrid[:48, :48] - 23.5
+    ground_m = deepest_m + np.hypot(x, y) / 2
+    dates = pd.date_range("2015-07-01", periods=len(levels_m), freq="10D", name="date")
+    images = []
+    for date, level_m in zip(dates, levels_m, strict=True):
+        wet = ground_m < min(level_m, wall_from_m)
+        image = np.stack([np.where(wet, 0.06, 0.08), np.where(wet, 0.03, 0.25)]) + rng.normal(0, 0.006, (2, 48, 48))
+        winter = np.cos(2 * np.pi * (date.day_of_year - 355) / 365)
+        image[:, (y < -16 + 8 * shaded * winter) & ~wet & (winter > 0.5)] *= np.array([[0.6], [0.1]])
+        images.append(image)
+    return Scenes(
+        np.array(images, np.float32),
+        np.zeros((len(dates), 48, 48), bool),
+        dates,
+        levels_m,
+        ("B03", "B08"),
+        (30.0, 30.0),
+        pd.DataFrame(columns=["date", "file", "reason"]),
+        inside=ground_m < 98.5,
+    )
+
+
+def seasons(n, rng):
+    """Levels with a low each autumn, other each year, between 93 and 98 m."""
+    day = 10 * np.arange(n)
+    return 95.5 + 2.3 * np.cos(2 * np.pi * (day - 120) / 365) * (0.8 + 0.2 * np.sin(day / 500)) + rng.normal(0, 0.1, n)
+
+
+@pytest.mark.parametrize("model", ["curve", "shore"])
+@pytest.mark.parametrize("shaded", [0.0, 0.5, 1.0])
+def test_intervals_hold_what_they_promise_in_the_shade_of_winter(model, shaded):
+    found = bowl(seasons(110, np.random.default_rng(1)), shaded)
+    estimates = fit_level_model(found[:73], model).estimate(found[73:], 0.9)
+    given = (estimates["abstains"] == "").to_numpy()
+    true = found.level_m[73:]
+    inside = (estimates["low_m"] <= true) & (true <= estimates["high_m"])
+    assert given.mean() > 0.8
+    assert inside[given].mean() > 0.8
+    assert (estimates["level_m"] - true)[given].abs().max() < 0.5
+
+
+def test_water_outside_the_area_of_interest_does_not_count():
+    dry = bowl(seasons(60, np.random.default_rng(2)))
+    flooded = replace(dry, images=dry.images.copy())
+    outside = ~dry.inside & (np.arange(48) < 8)
+    flooded.images[:, 0, outside], flooded.images[:, 1, outside] = 0.06, 0.03
+    for model in ("curve", "shore"):
+        fitted = fit_level_model(dry, model)
+        pd.testing.assert_frame_equal(fitted.estimate(flooded), fitted.estimate(dry))
+    assert not fit_level_model(flooded).index.counted_[outside].any()
+
+
+def test_intervals_are_wider_where_the_area_hardly_tells_the_level():
+    rng = np.random.default_rng(3)
+    found = bowl(rng.permutation(np.linspace(93, 99, 150)), wall_from_m=96)  # the same shore from 96 to 99 m
+    fitted = fit_level_model(found[:100])
+    estimates = fitted.estimate(found[100:])
+    true, given = found.level_m[100:], (estimates["abstains"] == "").to_numpy()
+    width_m = (estimates["high_m"] - estimates["low_m"]).to_numpy()
+    above, below = given & (true > 96.2), given & (true < 95.8)
+    assert np.median(width_m[above]) > 2 * np.median(width_m[below])
+    inside = ((estimates["low_m"] <= true) & (true <= estimates["high_m"])).to_numpy()
+    assert min(inside[above].mean(), inside[below].mean()) > 0.8
+
+
+def under_cloud(scenes, rows, cols):
+    cloudy, images = scenes.cloudy.copy(), scenes.images.copy()
+    cloudy[:, rows, cols], images[:, :, rows, cols] = True, 0.4
+    return replace(scenes, cloudy=cloudy, images=images)
+
+
+@pytest.mark.parametrize("model", ["curve", "shore"])
+def test_a_known_cloud_is_neither_water_nor_land(model, tmp_path):
+    found = bowl(seasons(100, np.random.default_rng(4)))
+    fitted, new = fit_level_model(found[:70], model), found[70:]
+    clear, clouded = fitted.estimate(new), fitted.estimate(under_cloud(new, slice(4, 22), slice(8, 40)))
+    assert (clouded["abstains"] == clear["abstains"]).all()
+    given = clouded["abstains"] == ""
+    assert (clouded["level_m"] - new.level_m)[given].abs().max() < 0.5
+    inside = (clouded["low_m"] <= new.level_m) & (new.level_m <= clouded["high_m"])
+    assert inside[given].mean() > 0.8
+    np.testing.assert_allclose(clouded["area_km2"], clear["area_km2"], rtol=0.03)
+    fitted.save(tmp_path / "model")
+    again = LevelModel.load(tmp_path / "model").estimate(under_cloud(new, slice(4, 22), slice(8, 40)))
+    pd.testing.assert_frame_equal(again, clouded)
+
+
+@pytest.mark.parametrize("model", ["curve", "shore"])
+def test_an_interval_is_wider_the_less_is_visible(model):
+    found = bowl(seasons(100, np.random.default_rng(5)))
+    fitted, new = fit_level_model(found[:70], model), found[70:]
+    deep = np.hypot(*np.mgrid[-23.5:24, -23.5:24]) < 2  # nothing but what is always wet is left
+    hidden = replace(new, cloudy=np.broadcast_to(~deep, new.cloudy.shape))
+    widths_m = [
+        (estimates["high_m"] - estimates["low_m"]).median() for estimates in map(fitted.estimate, (new, hidden))
+    ]
+    assert widths_m[0] < 1
+    assert widths_m[1] > 2
+    nothing = fitted.estimate(under_cloud(new, slice(None), slice(None)))
+    assert set(nothing["abstains"]) == {"nothing visible"}
+    assert nothing["level_m"].isna().all()

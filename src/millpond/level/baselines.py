@@ -35,8 +35,9 @@ class AreaLevelRegressor(RegressorMixin, BaseEstimator):
     A pixel of Sentinel-2 looks like water where its NDWI is above a threshold (McFeeters 1996,
     doi:10.1080/01431169608948714); one of Sentinel-1 where the mean backscatter in VH of the 5 x 5 pixels around it is
     below one, since speckle hides a single pixel's. What counts is the largest connected area that was often enough
-    water on the dates of the training: shadows on land, ponds and flooded fields around don't. Between the areas of
-    the training the curve is straight; outside it stays at the lowest or highest level.
+    water on the dates of the training: shadows on land, ponds and flooded fields around don't. A pixel that is NaN is
+    unknown, as under a cloud: it counts by the share of water that this image shows where water occurs as often in the
+    training. Between the areas of the training the curve is straight; outside it stays at the lowest or highest level.
 
     Parameters
     ----------
@@ -52,6 +53,8 @@ class AreaLevelRegressor(RegressorMixin, BaseEstimator):
     Attributes
     ----------
     threshold_ : float
+    occurrence_ : (rows, cols) array
+        Share of the training dates that show water, of those that show anything.
     counted_ : (rows, cols) bool array
         Pixels that count.
     curve_ : sklearn.isotonic.IsotonicRegression
@@ -78,28 +81,38 @@ class AreaLevelRegressor(RegressorMixin, BaseEstimator):
         LevelError
             If the bands allow neither index.
         """
+        return self.seen(X)[0]
+
+    def seen(self, X) -> tuple[np.ndarray, np.ndarray]:
+        """(n, rows, cols) bool each: which pixels look like water, and which are unknown."""
         default = VH_THRESHOLDS_DB.mean() if self._is_radar else 0.0
         threshold = getattr(self, "threshold_", default if self.threshold is None else self.threshold)
-        return _looks_wet(self._seen(X), threshold)
+        signals = self._signals(X)
+        return _looks_wet(signals, threshold), _unknown(signals)
 
     def area_km2(self, X) -> np.ndarray:
-        """(n,) areas that look like water: of the pixels that count, or before a fit of all."""
-        return (self.water(X) & getattr(self, "counted_", True)).sum(axis=(1, 2)) * self.pixel_area_km2
+        """(n,) areas that look like water: of the pixels that count, or before a fit of all that are known."""
+        water, unknown = self.seen(X)
+        if not hasattr(self, "counted_"):
+            return water.sum(axis=(1, 2)) * self.pixel_area_km2
+        return _expected(water, unknown, self.occurrence_, self.counted_) * self.pixel_area_km2
 
     def fit(self, X, y):
-        """X : (n, n_bands, rows, cols) array; y : (n,) levels in metres."""
-        seen, ranks, best = self._seen(X), rankdata(y), -np.inf
+        """X : (n, n_bands, rows, cols) array, NaN where unknown; y : (n,) levels in metres."""
+        signals, ranks, best = self._signals(X), rankdata(y), -np.inf
+        unknown = _unknown(signals)
+        n_known = np.maximum((~unknown).sum(axis=0), 1)
         thresholds = [self.threshold] if self.threshold is not None else VH_THRESHOLDS_DB if self._is_radar else [0.0]
         occurrences = OCCURRENCES if self.min_occurrence is None else [self.min_occurrence]
         for threshold in thresholds:
-            water = _looks_wet(seen, threshold)
-            share = water.mean(axis=0)
+            water = _looks_wet(signals, threshold)
+            share = water.sum(axis=0) / n_known
             for occurrence in occurrences:
                 counted = _largest(share >= occurrence)
-                area = (water & counted).sum(axis=(1, 2))
+                area = _expected(water, unknown, share, counted)
                 fits = np.corrcoef(rankdata(area), ranks)[0, 1] if np.ptp(area) and np.ptp(ranks) else -1.0
                 if fits > best:
-                    best, self.threshold_, self.counted_ = fits, float(threshold), counted
+                    best, self.threshold_, self.counted_, self.occurrence_ = fits, float(threshold), counted, share
         self.curve_ = IsotonicRegression(out_of_bounds="clip").fit(self.area_km2(X), y)
         return self
 
@@ -107,12 +120,16 @@ class AreaLevelRegressor(RegressorMixin, BaseEstimator):
     def _is_radar(self) -> bool:
         return "VH" in self.bands and not {"B03", "B08"} <= set(self.bands)
 
-    def _seen(self, X) -> tuple[np.ndarray, ...]:
+    def _signals(self, X) -> tuple[np.ndarray, ...]:
         """What tells water: green and infrared, or the mean backscatter around each pixel in dB."""
         X, bands = np.asarray(X), list(self.bands)
         if self._is_radar:
-            power = ndimage.uniform_filter(10 ** (X[:, bands.index("VH")] / 10), (0, SPECKLE_PIXELS, SPECKLE_PIXELS))
-            return (10 * np.log10(power),)
+            power = 10 ** (X[:, bands.index("VH")] / 10)
+            known = ~np.isnan(power)
+            around = (0, SPECKLE_PIXELS, SPECKLE_PIXELS)
+            total = ndimage.uniform_filter(np.where(known, power, 0), around)
+            share = ndimage.uniform_filter(known.astype(power.dtype), around)
+            return (10 * np.log10(np.divide(total, share, out=np.full_like(power, np.nan), where=known)),)
         if {"B03", "B08"} <= set(bands):
             return X[:, bands.index("B03")], X[:, bands.index("B08")]
         raise LevelError(f"bands {', '.join(bands)} found, B03 and B08, or VH, expected to tell water.")
@@ -120,14 +137,43 @@ class AreaLevelRegressor(RegressorMixin, BaseEstimator):
     def predict(self, X):
         """(n,) levels in metres."""
         check_is_fitted(self)
-        return self.curve_.predict(self.area_km2(X))
+        return self.level_m(*self.seen(X))
+
+    def level_m(self, water: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+        """(n,) levels by what `seen` gives."""
+        area_km2 = _expected(water, unknown, self.occurrence_, self.counted_) * self.pixel_area_km2
+        return self.curve_.predict(area_km2)
 
 
-def _looks_wet(seen: tuple[np.ndarray, ...], threshold: float) -> np.ndarray:
-    if len(seen) == 1:
-        return seen[0] < threshold
-    green, infrared = seen
+def _looks_wet(signals: tuple[np.ndarray, ...], threshold: float) -> np.ndarray:
+    if len(signals) == 1:
+        return signals[0] < threshold
+    green, infrared = signals
     return green - infrared > threshold * (green + infrared)
+
+
+def _unknown(signals: tuple[np.ndarray, ...]) -> np.ndarray:
+    return np.any([np.isnan(signal) for signal in signals], axis=0)
+
+
+def _expected(water: np.ndarray, unknown: np.ndarray, occurrence: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """(n,) pixels of water, of those that count: seen, and expected where they are unknown.
+
+    How likely an unknown pixel is wet rises with its occurrence, as the seen pixels of the image show it; or is the
+    occurrence, where none is seen.
+    """
+    water = water & ~unknown
+    n_water = (water & counted).sum(axis=(1, 2)).astype(float)
+    percent = np.round(100 * occurrence[counted]).astype(int)
+    for i in np.flatnonzero((unknown & counted).any(axis=(1, 2))):
+        hidden, wet = unknown[i][counted], water[i][counted]
+        n_hidden, n_seen, n_wet = (np.bincount(percent[of], minlength=101) for of in (hidden, ~hidden, wet))
+        likely, some = np.arange(101) / 100, n_seen > 0
+        if some.any():
+            rises = IsotonicRegression(out_of_bounds="clip")
+            likely = rises.fit(likely[some], n_wet[some] / n_seen[some], n_seen[some]).predict(likely)
+        n_water[i] += n_hidden @ likely
+    return n_water
 
 
 def _largest(often: np.ndarray) -> np.ndarray:
@@ -144,40 +190,39 @@ class ShoreLevelRegressor(AreaLevelRegressor):
     Each pixel is wet from some level of the training on: the one that the fewest images contradict, or the middle
     between the first and the last of several. The pixels that change between two neighbouring levels are a zone. Of a
     new image, the zones below the level should be wet and those above dry, and of the zone around it the share that the
-    level has risen through. The estimate is the level whose zones differ least from the seen ones, in pixels. A cloud
-    or a shadow changes the area; but it puts water where none can be at that level, and is outvoted.
+    level has risen through. The estimate is the level whose zones differ least from the seen ones, in pixels; unknown
+    pixels don't vote. A cloud or a shadow that no mask tells changes the area; but it puts water where none can be at
+    that level, and is outvoted.
 
     Parameters and attributes are those of `AreaLevelRegressor`; besides, `levels_m_` are the sorted levels of the
     training and `zone_` (rows, cols) the number of levels that leave a pixel dry.
     """
 
     def fit(self, X, y):
-        """X : (n, n_bands, rows, cols) array; y : (n,) levels in metres."""
+        """X : (n, n_bands, rows, cols) array, NaN where unknown; y : (n,) levels in metres."""
         super().fit(X, y)
         order = np.argsort(y, kind="stable")
-        wet = self.water(X)[order]
+        wet, unknown = (of[order] for of in self.seen(X))
         self.levels_m_, first = np.unique(np.asarray(y, dtype=float)[order], return_index=True)
         # Contradictions if a pixel were dry at the k lowest images and wet at all others.
-        changes = np.where(wet, np.int16(1), np.int16(-1))
+        changes = np.where(unknown, np.int16(0), np.where(wet, np.int16(1), np.int16(-1)))
         wrong = np.concatenate([np.zeros_like(changes[:1]), np.cumsum(changes, axis=0, dtype=np.int16)])
         wrong = wrong[[*first, len(wet)]]
         least = wrong == wrong.min(axis=0)
         lowest, highest = least.argmax(axis=0), len(wrong) - 1 - least[::-1].argmax(axis=0)
-        self.zone_ = (lowest + highest + 1) // 2
+        self.zone_ = np.where(unknown.all(axis=0), 0, (lowest + highest + 1) // 2)  # what was never seen never changes
         return self
 
-    def predict(self, X):
-        """(n,) levels in metres, within those of the training."""
-        check_is_fitted(self)
+    def level_m(self, water: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+        """(n,) levels by what `seen` gives, within those of the training."""
         n_zones = len(self.levels_m_) + 1
-        n_pixels = np.bincount(self.zone_.ravel(), minlength=n_zones)[1:-1]
         candidates_m = np.linspace(self.levels_m_[0], self.levels_m_[-1], 1001)
         steps_m = np.diff(self.levels_m_)
         risen = np.clip((candidates_m[:, None] - self.levels_m_[:-1]) / steps_m, 0, 1)
         estimates = []
-        for wet in self.water(X):
-            n_wet = np.bincount(self.zone_[wet], minlength=n_zones)[1:-1]
-            differing = np.abs(n_wet - risen * n_pixels).sum(axis=1)
+        for wet, hidden in zip(water, unknown, strict=True):
+            n_wet, n_seen = (np.bincount(self.zone_[of], minlength=n_zones)[1:-1] for of in (wet & ~hidden, ~hidden))
+            differing = np.abs(n_wet - risen * n_seen).sum(axis=1)
             estimates.append(candidates_m[differing <= differing.min() + 1e-9].mean())
         return np.array(estimates)
 

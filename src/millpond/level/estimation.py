@@ -5,6 +5,12 @@ fitted without each fold. The estimate is the median of what they say, each coun
 those of CV+ (`millpond.conformal`) on the level. What CV+ guarantees needs folds that are dealt at random. Folds of
 blocks are more honest about new ones and have no guarantee: look at the out-of-fold scores, and at later levels as they
 come.
+
+A pixel under a cloud, or outside the area of interest, is unknown to a curve and a shore. For a new image with unknown
+pixels, the errors that make its interval are those of the training dates with the same pixels hidden (Zaffran,
+Dieuleveut, Josse and Romano 2023, Conformal prediction with missing values, algorithm CP-MDA). And errors count
+relative to how large they are at similar levels, so that intervals are wider where the area hardly changes with the
+level. A network sees pixels under a cloud as they are.
 """
 
 import json
@@ -46,6 +52,9 @@ COVERAGE = 0.9
 BLOCK_DAYS = 30
 """Length of the blocks, counted from the first date: about a month, but none of the calendar's."""
 
+SIMILAR = 0.2
+"""Share of the training dates, those of the nearest levels, whose errors say how large an error is at a level."""
+
 BEYOND_RANGE = 0.1
 """Share of the range of a band's means in the training by which a new image may lie outside of it."""
 
@@ -79,6 +88,9 @@ class LevelModel:
         A regressor for each fold, fitted without it.
     index : AreaLevelRegressor
         What looks like water and where it counts, by all training dates.
+    seen : pair of (n_dates, rows, cols) bool arrays, or None
+        Of the training, which pixels look like water and which are unknown, each date by the regressor without it.
+        None of a network.
     wet_share : (rows, cols) array or None
         As `Scenes.wet_share`, by which `read_scenes` screens new images without asking others.
     """
@@ -92,6 +104,7 @@ class LevelModel:
     place: tuple[str, float, float] | None
     fitted: tuple[BaseEstimator, ...] = field(repr=False)
     index: AreaLevelRegressor = field(repr=False)
+    seen: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
     wet_share: np.ndarray | None = field(default=None, repr=False)
 
     @property
@@ -119,8 +132,8 @@ class LevelModel:
         DataFrame
             By date: `level_m`, `low_m`, `high_m`, above the datum of the training's gauge; `area_km2`; `in_training`,
             whether the date has trained the model, and then level and interval are those of the fold without it;
-            `abstains`, why there is no level: "little water", "area outside the training's" or "image unlike the
-            training's".
+            `abstains`, why there is no level: "nothing visible", "little water", "area outside the training's" or
+            "image unlike the training's".
 
         Raises
         ------
@@ -129,32 +142,54 @@ class LevelModel:
         """
         self.check(scenes)
         known = self.training
-        residuals = (known["level_m"] - known["out_of_fold_m"]).abs().to_numpy()
-        by_fold = np.array([model.predict(scenes.images) for model in self.fitted])
+        images = _visible(scenes)
+        of_model = scenes.images if self.model == NETWORK else images
+        by_fold = np.array([model.predict(of_model) for model in self.fitted])
         in_training = scenes.dates.isin(known.index)
         # What a model says of its own training is no estimate: of these dates, only the one without them counts.
         alone = known["fold"].reindex(scenes.dates)[in_training].to_numpy(int)
         by_fold[:, in_training] = by_fold[alone, in_training]
-        estimates = cv_plus(by_fold[known["fold"]].T, residuals, coverage, "dates", LevelError)
-        area_km2 = self.index.area_km2(scenes.images)
+        by_date = by_fold[known["fold"]].T
+        area_km2, (_, unknown) = self.index.area_km2(images), self.index.seen(images)
+        residuals = self._residuals(np.median(by_date, axis=1), unknown)
+        estimates = cv_plus(by_date, residuals, coverage, "dates", LevelError)
         table = pd.DataFrame(dict(zip(("level_m", "low_m", "high_m"), estimates, strict=True)), index=scenes.dates)
         low, high = self.band_range
         margin = BEYOND_RANGE * (high - low)
-        means = scenes.images.mean(axis=(2, 3))
+        means = _means(of_model)
         smallest, largest = known["area_km2"].min(), known["area_km2"].max()
         noise = BEYOND_AREA * (largest - smallest)
         table["area_km2"], table["in_training"] = area_km2, in_training
         table["abstains"] = np.select(
             [
+                (unknown | ~self.index.counted_).all(axis=(1, 2)),
                 area_km2 < SMALLEST_WATER_KM2,
                 (area_km2 < smallest - noise) | (area_km2 > largest + noise),
                 ((means < low - margin) | (means > high + margin)).any(axis=1),
             ],
-            ["little water", "area outside the training's", "image unlike the training's"],
+            ["nothing visible", "little water", "area outside the training's", "image unlike the training's"],
             default="",
         )
         table.loc[table["abstains"] != "", ["level_m", "low_m", "high_m"]] = np.nan
         return table
+
+    def _residuals(self, estimate_m: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+        """(n_new, n) absolute errors of the training dates, as they would be at each new date.
+
+        With its unknown pixels hidden, and times how large errors are at its level, relative to the date's own.
+        """
+        level_m, fold = self.training["level_m"].to_numpy(), self.training["fold"].to_numpy()
+        residuals, usual = [], self.training["out_of_fold_m"].to_numpy()
+        for new_m, hidden in zip(estimate_m, unknown, strict=True):
+            said = usual
+            if self.seen is not None and (hidden & ~self.seen[1].all(axis=0)).any():
+                said = np.empty(len(level_m))
+                for k, model in enumerate(self.fitted):
+                    water, before = (of[fold == k] for of in self.seen)
+                    said[fold == k] = model.level_m(water, before | hidden)
+            errors = np.abs(level_m - said)
+            residuals.append(errors * _usual_error(new_m, said, errors) / _usual_error(said[:, None], said, errors))
+        return np.array(residuals)
 
     def check(self, scenes: Scenes) -> None:
         """Refuse scenes of another place, other bands or other pixels, even if none of their images can be used.
@@ -209,6 +244,8 @@ class LevelModel:
             "training": {name: column.tolist() for name, column in self.training.items()},
         }
         water = _arrays_of(self.index) | ({} if self.wet_share is None else {"wet_share": self.wet_share})
+        if self.seen is not None:
+            water["seen"] = np.packbits(self.seen, axis=-1)
         _write_arrays(folder / _WATER, water)
         if self.model != NETWORK:
             for fold, regressor in enumerate(self.fitted):
@@ -249,7 +286,10 @@ class LevelModel:
             place = None if content["place"] is None else tuple(content["place"])
             band_range, shape = np.array(content["band_range"]), tuple(content["shape"])
             about = bands, pixel_m, training, band_range, shape, place
-            return cls(content["model"], *about, fitted, index, water.get("wet_share"))
+            seen = None
+            if content["model"] != NETWORK:
+                seen = tuple(np.unpackbits(water["seen"], axis=-1, count=shape[1]).astype(bool))
+            return cls(content["model"], *about, fitted, index, seen, water.get("wet_share"))
         except OSError as error:
             raise LevelError(
                 f"{path}: {error.strerror}; a folder with a saved model expected. Check the path."
@@ -314,24 +354,29 @@ def fit_level_model(
         unfitted = LevelRegressor(attention, random_state=random_state, **settings)
     else:
         unfitted = _OF_WATER[model](scenes.bands, _pixel_km2(scenes.pixel_m))
-    index = AreaLevelRegressor(scenes.bands, _pixel_km2(scenes.pixel_m)).fit(scenes.images, scenes.level_m)
-    area_km2 = index.area_km2(scenes.images)
+    images = _visible(scenes)
+    index = AreaLevelRegressor(scenes.bands, _pixel_km2(scenes.pixel_m)).fit(images, scenes.level_m)
+    area_km2 = index.area_km2(images)
+    if model == NETWORK:
+        images = scenes.images
     fold = np.empty(len(scenes), int)
     out_of_fold_m = np.empty(len(scenes))
-    fitted = []
-    splits = GroupKFold(n_folds, shuffle=True, random_state=random_state).split(scenes.images, groups=blocks)
+    fitted, seen = [], None if model == NETWORK else np.empty((2, len(scenes), *images.shape[2:]), bool)
+    splits = GroupKFold(n_folds, shuffle=True, random_state=random_state).split(images, groups=blocks)
     for k, (train, test) in enumerate(splits):
-        fitted.append(clone(unfitted).fit(scenes.images[train], scenes.level_m[train]))
-        fold[test], out_of_fold_m[test] = k, fitted[-1].predict(scenes.images[test])
+        fitted.append(clone(unfitted).fit(images[train], scenes.level_m[train]))
+        fold[test], out_of_fold_m[test] = k, fitted[-1].predict(images[test])
+        if seen is not None:
+            seen[:, test] = fitted[-1].seen(images[test])
     training = pd.DataFrame(
         {"level_m": scenes.level_m, "area_km2": area_km2, "fold": fold, "out_of_fold_m": out_of_fold_m},
         index=scenes.dates,
     )
-    means = scenes.images.mean(axis=(2, 3))
+    means = _means(images)
     band_range = np.stack([means.min(axis=0), means.max(axis=0)])
     shape = scenes.images.shape[2:]
     about = scenes.bands, scenes.pixel_m, training, band_range, shape, scenes.place
-    return LevelModel(model, *about, tuple(fitted), index, scenes.wet_share)
+    return LevelModel(model, *about, tuple(fitted), index, seen, scenes.wet_share)
 
 
 def check_folder(folder: str | Path) -> Path:
@@ -356,6 +401,30 @@ def check_folder(folder: str | Path) -> Path:
             f"{folder}: {len(others)} other files found, an empty folder or a model expected. Choose another."
         )
     return folder
+
+
+def _visible(scenes: Scenes) -> np.ndarray:
+    """Images with NaN where a pixel is unknown: under a cloud, or outside the area of interest."""
+    unknown = scenes.cloudy if scenes.inside is None else scenes.cloudy | ~scenes.inside
+    return np.where(unknown[:, None], np.float32(np.nan), scenes.images)
+
+
+def _means(images: np.ndarray) -> np.ndarray:
+    """(n, n_bands) of what is known; 0 where nothing is."""
+    known = ~np.isnan(images)
+    return np.where(known, images, 0).sum(axis=(2, 3)) / np.maximum(known.sum(axis=(2, 3)), 1)
+
+
+def _usual_error(at_m: np.ndarray, said_m: np.ndarray, errors_m: np.ndarray) -> np.ndarray:
+    """How large errors are at a level: the mean of those at similar levels and of all, in equal parts.
+
+    Of a column of the levels themselves, each without its own error.
+    """
+    distance_m = np.abs(np.atleast_2d(at_m - said_m))
+    if len(distance_m) > 1:
+        np.fill_diagonal(distance_m, np.inf)
+    nearest = np.argsort(distance_m, axis=1, kind="stable")[:, : max(2, round(SIMILAR * len(said_m)))]
+    return (errors_m[nearest].mean(axis=1) + errors_m.mean()) / 2 if errors_m.any() else np.ones(len(distance_m))
 
 
 def _pixel_km2(pixel_m: Iterable[float]) -> float:
