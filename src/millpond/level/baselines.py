@@ -8,7 +8,7 @@ from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.isotonic import IsotonicRegression
+from sklearn.isotonic import IsotonicRegression, isotonic_regression
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
@@ -170,8 +170,8 @@ def _expected(water: np.ndarray, unknown: np.ndarray, occurrence: np.ndarray, co
         n_hidden, n_seen, n_wet = (np.bincount(percent[of], minlength=101) for of in (hidden, ~hidden, wet))
         likely, some = np.arange(101) / 100, n_seen > 0
         if some.any():
-            rises = IsotonicRegression(out_of_bounds="clip")
-            likely = rises.fit(likely[some], n_wet[some] / n_seen[some], n_seen[some]).predict(likely)
+            rising = isotonic_regression(n_wet[some] / n_seen[some], sample_weight=n_seen[some])
+            likely = np.interp(likely, likely[some], rising)
         n_water[i] += n_hidden @ likely
     return n_water
 

@@ -12,7 +12,9 @@ Scenes = Annotated[Path, typer.Option(help="Folder with a GeoTIFF a date, whose 
 Model = Annotated[Path, typer.Option(help="Folder written by `fit`.")]
 Area = Annotated[
     Path | None,
-    typer.Option(help="Polygon of the reservoir, or GeoTIFF of water occurrence in percent; images are cut to it."),
+    typer.Option(
+        help="Polygon of the reservoir, or GeoTIFF of water occurrence in percent; water counts in it and 100 m around."
+    ),
 ]
 MaxCloud = Annotated[float, typer.Option(min=0, max=1, help="Largest cloudy share of the water and its shores.")]
 NoMask = Annotated[bool, typer.Option("--no-mask", help="The images have no band that tells clouds: take all.")]

@@ -88,6 +88,8 @@ class LevelModel:
         A regressor for each fold, fitted without it.
     index : AreaLevelRegressor
         What looks like water and where it counts, by all training dates.
+    usual : (n_bands, rows, cols) array
+        Mean image of the training, which stands for unknown pixels where an image is compared with the training.
     seen : pair of (n_dates, rows, cols) bool arrays, or None
         Of the training, which pixels look like water and which are unknown, each date by the regressor without it.
         None of a network.
@@ -104,6 +106,7 @@ class LevelModel:
     place: tuple[str, float, float] | None
     fitted: tuple[BaseEstimator, ...] = field(repr=False)
     index: AreaLevelRegressor = field(repr=False)
+    usual: np.ndarray = field(repr=False)
     seen: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
     wet_share: np.ndarray | None = field(default=None, repr=False)
 
@@ -156,7 +159,7 @@ class LevelModel:
         table = pd.DataFrame(dict(zip(("level_m", "low_m", "high_m"), estimates, strict=True)), index=scenes.dates)
         low, high = self.band_range
         margin = BEYOND_RANGE * (high - low)
-        means = _means(of_model)
+        means = np.where(np.isnan(of_model), self.usual, of_model).mean(axis=(2, 3))
         smallest, largest = known["area_km2"].min(), known["area_km2"].max()
         noise = BEYOND_AREA * (largest - smallest)
         table["area_km2"], table["in_training"] = area_km2, in_training
@@ -179,14 +182,16 @@ class LevelModel:
         With its unknown pixels hidden, and times how large errors are at its level, relative to the date's own.
         """
         level_m, fold = self.training["level_m"].to_numpy(), self.training["fold"].to_numpy()
-        residuals, usual = [], self.training["out_of_fold_m"].to_numpy()
+        residuals, usual, said_under = [], self.training["out_of_fold_m"].to_numpy(), {}
         for new_m, hidden in zip(estimate_m, unknown, strict=True):
             said = usual
             if self.seen is not None and (hidden & ~self.seen[1].all(axis=0)).any():
-                said = np.empty(len(level_m))
-                for k, model in enumerate(self.fitted):
-                    water, before = (of[fold == k] for of in self.seen)
-                    said[fold == k] = model.level_m(water, before | hidden)
+                if (mask := hidden.tobytes()) not in said_under:
+                    said = said_under[mask] = np.empty(len(level_m))
+                    for k, model in enumerate(self.fitted):
+                        water, before = (of[fold == k] for of in self.seen)
+                        said[fold == k] = model.level_m(water, before | hidden)
+                said = said_under[mask]
             errors = np.abs(level_m - said)
             residuals.append(errors * _usual_error(new_m, said, errors) / _usual_error(said[:, None], said, errors))
         return np.array(residuals)
@@ -243,7 +248,11 @@ class LevelModel:
             "dates": [f"{date:%Y-%m-%d}" for date in self.training.index],
             "training": {name: column.tolist() for name, column in self.training.items()},
         }
-        water = _arrays_of(self.index) | ({} if self.wet_share is None else {"wet_share": self.wet_share})
+        water = (
+            _arrays_of(self.index)
+            | {"usual": self.usual}
+            | ({} if self.wet_share is None else {"wet_share": self.wet_share})
+        )
         if self.seen is not None:
             water["seen"] = np.packbits(self.seen, axis=-1)
         _write_arrays(folder / _WATER, water)
@@ -289,7 +298,7 @@ class LevelModel:
             seen = None
             if content["model"] != NETWORK:
                 seen = tuple(np.unpackbits(water["seen"], axis=-1, count=shape[1]).astype(bool))
-            return cls(content["model"], *about, fitted, index, seen, water.get("wet_share"))
+            return cls(content["model"], *about, fitted, index, water["usual"], seen, water.get("wet_share"))
         except OSError as error:
             raise LevelError(
                 f"{path}: {error.strerror}; a folder with a saved model expected. Check the path."
@@ -372,11 +381,13 @@ def fit_level_model(
         {"level_m": scenes.level_m, "area_km2": area_km2, "fold": fold, "out_of_fold_m": out_of_fold_m},
         index=scenes.dates,
     )
-    means = _means(images)
+    known = ~np.isnan(images)
+    usual = np.where(known, images, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    means = np.where(known, images, usual).mean(axis=(2, 3))
     band_range = np.stack([means.min(axis=0), means.max(axis=0)])
     shape = scenes.images.shape[2:]
     about = scenes.bands, scenes.pixel_m, training, band_range, shape, scenes.place
-    return LevelModel(model, *about, tuple(fitted), index, seen, scenes.wet_share)
+    return LevelModel(model, *about, tuple(fitted), index, usual, seen, scenes.wet_share)
 
 
 def check_folder(folder: str | Path) -> Path:
@@ -409,14 +420,8 @@ def _visible(scenes: Scenes) -> np.ndarray:
     return np.where(unknown[:, None], np.float32(np.nan), scenes.images)
 
 
-def _means(images: np.ndarray) -> np.ndarray:
-    """(n, n_bands) of what is known; 0 where nothing is."""
-    known = ~np.isnan(images)
-    return np.where(known, images, 0).sum(axis=(2, 3)) / np.maximum(known.sum(axis=(2, 3)), 1)
-
-
 def _usual_error(at_m: np.ndarray, said_m: np.ndarray, errors_m: np.ndarray) -> np.ndarray:
-    """How large errors are at a level: the mean of those at similar levels and of all, in equal parts.
+    """How large errors are at a level: the mean of those at similar levels, and a tenth of that of all.
 
     Of a column of the levels themselves, each without its own error.
     """
@@ -424,7 +429,7 @@ def _usual_error(at_m: np.ndarray, said_m: np.ndarray, errors_m: np.ndarray) -> 
     if len(distance_m) > 1:
         np.fill_diagonal(distance_m, np.inf)
     nearest = np.argsort(distance_m, axis=1, kind="stable")[:, : max(2, round(SIMILAR * len(said_m)))]
-    return (errors_m[nearest].mean(axis=1) + errors_m.mean()) / 2 if errors_m.any() else np.ones(len(distance_m))
+    return errors_m[nearest].mean(axis=1) + errors_m.mean() / 10 if errors_m.any() else np.ones(len(distance_m))
 
 
 def _pixel_km2(pixel_m: Iterable[float]) -> float:
