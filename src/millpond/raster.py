@@ -508,9 +508,11 @@ def _image_indexes(dataset: rasterio.DatasetReader) -> list[int]:
 
 
 def _no_data(dataset: rasterio.DatasetReader, indexes: list[int], window: Window) -> np.ndarray:
-    """(n_bands, rows, cols) bool: what the file declares to be no data, band by band."""
-    missing = dataset.read_masks(indexes, window=window) == 0
+    """(n_bands, rows, cols) bool, or one False for all: what the file declares to be no data, band by band."""
     alpha = set(dataset.indexes) - set(_image_indexes(dataset))
+    if not alpha and all(dataset.mask_flag_enums[index - 1] == [MaskFlags.all_valid] for index in indexes):
+        return np.zeros((), bool)
+    missing = dataset.read_masks(indexes, window=window) == 0
     if alpha:  # GDAL itself looks at alpha bands of 8 and 16 bits alone
         missing |= (dataset.read(sorted(alpha), window=window) == 0).any(axis=0)
     return missing

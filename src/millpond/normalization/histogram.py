@@ -446,15 +446,14 @@ def _count_array(dn: np.ndarray, bands: Sequence[str], groups: np.ndarray | None
         )
     counts = np.zeros((n_groups, len(bands), N_DN), np.int64)
     missing = np.ma.getmask(dn)
-    if groups is None and missing is not np.ma.nomask:
-        groups = np.zeros(dn.shape[1:], np.int64)
     for band, values in enumerate(np.ma.getdata(dn)):
-        values = np.ascontiguousarray(values).ravel()
         if groups is None:
-            _count(values, counts[0, band])
+            known = values if missing is np.ma.nomask else values[~missing[band]]
+            _count(np.ascontiguousarray(known).ravel(), counts[0, band])
         else:
             index = groups if missing is np.ma.nomask else np.where(missing[band], -1, groups)
-            _count_by_group(values, np.ascontiguousarray(index, dtype=np.int64).ravel(), counts[:, band])
+            index = np.ascontiguousarray(index, dtype=np.int64).ravel()
+            _count_by_group(np.ascontiguousarray(values).ravel(), index, counts[:, band])
     return counts
 
 
@@ -516,7 +515,7 @@ def _count_scene(scene, mask, bands, names, nodata, offset, harmonize, resolutio
         histogram = BandHistogram(np.zeros((len(raster.bands), N_DN), np.int64), raster.bands, offset, sources, nodata)
         for window in raster.windows():
             is_masked = None if mask is None else mask.read(window)[0] != 0
-            dn = read_digital_numbers(raster, window, nodata)
+            dn = read_digital_numbers(raster, window, None)  # from_array leaves out nodata faster than a mask does
             histogram.counts[:] += BandHistogram.from_array(dn, raster.bands, nodata, mask=is_masked).counts
     return histogram.harmonized() if harmonize else histogram, doubt
 
