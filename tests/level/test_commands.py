@@ -176,3 +176,33 @@ def test_errors_are_one_line_and_leave_nothing(reservoir, run, tmp_path, argumen
     assert message in told
     assert told.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_of_radar_keeps_to_its_orbit(run, tmp_path):
+    dates = pd.date_range("2019-01-01", periods=25, freq="15D")
+    levels_m = 95 + 3 * np.sin(np.arange(25))
+    distance = np.hypot(*np.mgrid[-20:20, -20:20])
+    profile = {"driver": "GTiff", "count": 2, "height": 40, "width": 40, "dtype": "float32", "crs": 32610}
+    profile["transform"] = rasterio.Affine(10, 0, 700_000, 0, -10, 4_200_000)
+    (tmp_path / "s1").mkdir()
+    for i, (date, level_m) in enumerate(zip(dates, levels_m, strict=True)):
+        wet = distance < level_m - 85
+        db = np.stack([np.where(wet, -18, -9), np.where(wet, -25, -15)])
+        db = db + np.random.default_rng(i).normal(size=db.shape)
+        with rasterio.open(tmp_path / "s1" / f"S1_{date:%Y%m%d}.tif", "w", **profile) as file:
+            file.write(db.astype("float32"))
+            file.descriptions = ("VV", "VH")
+            file.update_tags(RELATIVE_ORBIT="37" if i % 5 == 4 else "110")
+    pd.DataFrame({"date": dates, "level_m": levels_m}).to_csv("levels.csv", index=False)
+    told = run("fit", "--scenes", "s1", "--levels", "levels.csv", "--bands", "VV,VH", "--out", "model")
+    assert "curve on 20 scenes, 5 left out: 5 (another orbit)" in told
+    for date in dates[:20].difference(dates[4::5]):  # then the other orbit has more, but the model has seen none of it
+        (tmp_path / "s1" / f"S1_{date:%Y%m%d}.tif").unlink()
+    run("predict", "--scenes", "s1", "--model", "model", "-o", "estimates.csv")
+    table = pd.read_csv("estimates.csv", index_col="date", parse_dates=["date"])
+    other = table.index.isin(dates[4::5])
+    assert table["level_m"].isna()[other].all()
+    assert (table["abstains"][other] == "another orbit").all()
+    assert table["level_m"][~other].notna().any()
+    options = "--levels", "levels.csv", "--bands", "VV,VH", "--out", "other", "--orbit", "9"
+    assert "another orbit). " in run("fit", "--scenes", "s1", *options, code=2)

@@ -50,6 +50,7 @@ def fit(
     area: Area = None,
     max_cloud: MaxCloud = 0.1,
     no_mask: NoMask = False,
+    orbit: Annotated[str | None, typer.Option(help="Of radar; default: the one of most images.")] = None,
     tolerance_days: Annotated[int, typer.Option(min=0, help="A day without a level takes one so near.")] = 0,
     coarser: Coarser = 1,
     folds: Annotated[
@@ -84,6 +85,7 @@ def fit(
         None if no_mask else max_cloud,
         area=area,
         tolerance_days=tolerance_days,
+        orbit=orbit,
     ).coarse(coarser)
     check_folder(out)
     typer.echo(_read(record))
@@ -248,6 +250,7 @@ def _estimates(scenes: Path, model: Path, area: Path | None, max_cloud: float | 
         area=area,
         may_be_empty=True,
         wet_share=fitted.wet_share,
+        orbit=fitted.orbit,
     )
     found = found.coarse(max(1, round(fitted.pixel_m[0] / found.pixel_m[0])))
     fitted.check(found)  # images of another lake are no spoiled ones of this

@@ -111,6 +111,11 @@ class LevelModel:
     wet_share: np.ndarray | None = field(default=None, repr=False)
 
     @property
+    def orbit(self) -> str | None:
+        """As `Scenes.orbit`, of the training; kept in its `attrs`."""
+        return self.training.attrs.get("orbit")
+
+    @property
     def scores(self) -> dict[str, float]:
         """`r2`, `rmse_m` and `mae_m` of the out-of-fold estimates."""
         known = self.training
@@ -245,6 +250,7 @@ class LevelModel:
             "band_range": self.band_range.tolist(),
             "shape": self.shape,
             "place": self.place,
+            "orbit": self.orbit,
             "dates": [f"{date:%Y-%m-%d}" for date in self.training.index],
             "training": {name: column.tolist() for name, column in self.training.items()},
         }
@@ -283,6 +289,7 @@ class LevelModel:
                 raise ValueError(f"{content['format']}, version {content['version']}; version {_VERSION} expected")
             bands, pixel_m = tuple(content["bands"]), tuple(content["pixel_m"])
             training = pd.DataFrame(content["training"], index=pd.DatetimeIndex(content["dates"], name="date"))
+            training.attrs["orbit"] = content.get("orbit")
             n_folds = int(training["fold"].max()) + 1
             paths = [Path(folder) / _weights(fold) for fold in range(n_folds)]
             if content["model"] == NETWORK:
@@ -381,6 +388,7 @@ def fit_level_model(
         {"level_m": scenes.level_m, "area_km2": area_km2, "fold": fold, "out_of_fold_m": out_of_fold_m},
         index=scenes.dates,
     )
+    training.attrs["orbit"] = scenes.orbit
     known = ~np.isnan(images)
     usual = np.where(known, images, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     means = np.where(known, images, usual).mean(axis=(2, 3))
