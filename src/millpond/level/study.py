@@ -22,11 +22,13 @@ from millpond.level.errors import LevelError
 from millpond.level.estimation import BLOCK_DAYS, COVERAGE, fit_level_model
 from millpond.level.gauges import read_gauge
 from millpond.level.gradcam import grad_cam, share_on_shore
+from millpond.level.imagery import SMALLEST_CLOUD_PROBABILITY
 from millpond.level.opponents import HypsometryRegressor, LastLevelRegressor
 from millpond.level.regressor import LevelRegressor
 from millpond.level.sampling import blocked_split, chronological_split, random_split
 from millpond.level.scenes import Scenes, read_scenes
 from millpond.level.twin import ALIKE, CHARACTERS, Character, simulate, valley
+from millpond.sentinel2 import REFLECTANCE_PER_DN
 
 PROFILES = ("quick", "full", "paper")
 
@@ -134,6 +136,9 @@ SETTINGS = {
 }
 """Of the network: `itoiz` is `full` for so few dates, `paper` the study's Table 3, which states one rate."""
 
+CLEAR = 0.02
+"""Share of an image under clouds, below which a date of Itoiz is clear and a mask hides nothing."""
+
 CHECKPOINTS = Path(pooch.os_cache("millpond")) / "checkpoints"
 """Where trainings at `paper`, hours long, keep what they go on from when they were stopped."""
 
@@ -234,6 +239,12 @@ def grids_of(profile: str) -> dict[str, tuple]:
             [case | {"model": model} for case in (*borrowing, *alike, *left_out) for model in ANYWHERE],
             n_seeds,
             "Baselines with depths of other twins",
+        ),
+        "itoiz_clouds": (
+            score_clouds,
+            [{"model": model} for model in ("curve", "shore")],
+            3,
+            "Clear dates of Itoiz under the clouds of its other dates",
         ),
         "intervals": (
             score_intervals,
@@ -573,6 +584,50 @@ def score_choice(choice: str, seed: int, *, profile: str = "full") -> list[dict]
     rows = _history(fitted)
     rows[-1] |= {"n_train": len(train), "train_r2": _r2(fitted, scenes.images[train], scenes.level_m[train])}
     rows[-1] |= _scores(scenes.level_m[seen], fitted.predict(scenes.images[seen]))
+    return rows
+
+
+def score_clouds(model: str, seed: int, coverage: float = COVERAGE) -> list[dict]:
+    """Lay the real clouds of Itoiz over its clear dates, as a known mask, and estimate these by models without them.
+
+    Parameters
+    ----------
+    model : "curve" or "shore"
+    seed : int
+        Of the five folds, of whole blocks of 30 days.
+    coverage : float
+        Of the intervals.
+
+    Returns
+    -------
+    list of dict
+        A row a clear date and mask: `date`, `clouds_of` (empty for none), `hidden`, the share of where water counts
+        that is under them; `level_m`; `estimate_m`, `low_m`, `high_m` and `abstains`.
+    """
+    scenes = itoiz(1)
+    with_mask = read_scenes(datasets.path("itoiz"), bands=("CLDPRB", *scenes.bands), gauge=None, max_cloud=None)
+    cloudy = with_mask.band("CLDPRB") >= SMALLEST_CLOUD_PROBABILITY * REFLECTANCE_PER_DN
+    clear = scenes.cloudy.mean(axis=(1, 2)) < CLEAR
+    blocks = (scenes.dates - scenes.dates.min()).days // BLOCK_DAYS
+    rows = []
+    for train, test in GroupKFold(5, shuffle=True, random_state=seed).split(scenes.images, groups=blocks):
+        fitted = fit_level_model(scenes[train], model, n_folds=4, random_state=seed)
+        held_out = scenes[test[clear[test]]]
+        hidden = cloudy[:, fitted.index.counted_].mean(axis=1)
+        laid = [("", np.zeros_like(held_out.cloudy[:1]))]
+        laid += [
+            (f"{with_mask.dates[i]:%Y-%m-%d}", cloudy[[i]]) for i in np.flatnonzero((hidden > CLEAR) & (hidden < 1))
+        ]
+        for clouds_of, mask in laid:
+            estimates = fitted.estimate(replace(held_out, cloudy=held_out.cloudy | mask), coverage)
+            table = estimates.rename(columns={"level_m": "estimate_m"}).assign(
+                date=estimates.index.strftime("%Y-%m-%d"),
+                clouds_of=clouds_of,
+                hidden=float(mask[0, fitted.index.counted_].mean()),
+                level_m=held_out.level_m,
+            )
+            columns = ["date", "clouds_of", "hidden", "level_m", "estimate_m", "low_m", "high_m", "abstains"]
+            rows += table[columns].to_dict("records")
     return rows
 
 
