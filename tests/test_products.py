@@ -111,12 +111,14 @@ def test_esas_own_coarser_band_is_taken_where_there_is_one(tmp_path):
 def test_no_data_is_not_averaged_with_measurements(tmp_path):
     blue = tile(1000)
     blue[0, 0], blue[2:4, 2:4] = 0, 0
+    blue[6:, 6:] = [[10, 20], [30, 60]]
     write(tmp_path / "a_B02.tif", blue)
     write(tmp_path / "a_B05.tif", tile(5, 4), 20)
     with open_raster([tmp_path / "a_B02.tif", tmp_path / "a_B05.tif"], resolution_m=20) as raster:
         found = raster.read(masked=True)[0]
     assert found[0].tolist() == [1000] * 4
     assert found[1].tolist() == [1000, None, 1000, 1000]
+    assert found[3].tolist() == [1000, 1000, 1000, 30]  # the mean of 10, 20, 30 and 60
 
 
 def test_files_by_band_of_several_scenes_are_kept_apart(tmp_path):
