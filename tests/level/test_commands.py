@@ -44,7 +44,7 @@ def test_from_a_folder_of_images_to_levels_with_intervals(reservoir, run, tmp_pa
     told = run("fit", "--scenes", images, "--levels", levels, "--out", "model")
     assert f"{levels}: 40 days from " in told
     assert " m (plain, elevation_ft in ft by date)" in told
-    assert "model: curve on " in told
+    assert "model: shore on " in told
     assert "left out" in told
     assert "Out-of-fold, 5 folds of whole blocks of 30 days: R2 0.9" in told
     told = run("predict", "--scenes", images, "--model", "model", "-o", "estimates.csv")
@@ -195,7 +195,7 @@ def test_a_model_of_radar_keeps_to_its_orbit(run, tmp_path):
             file.update_tags(RELATIVE_ORBIT="37" if i % 5 == 4 else "110")
     pd.DataFrame({"date": dates, "level_m": levels_m}).to_csv("levels.csv", index=False)
     told = run("fit", "--scenes", "s1", "--levels", "levels.csv", "--bands", "VV,VH", "--out", "model")
-    assert "curve on 20 scenes, 5 left out: 5 (another orbit)" in told
+    assert "shore on 20 scenes, 5 left out: 5 (another orbit)" in told
     for date in dates[:20].difference(dates[4::5]):  # then the other orbit has more, but the model has seen none of it
         (tmp_path / "s1" / f"S1_{date:%Y%m%d}.tif").unlink()
     run("predict", "--scenes", "s1", "--model", "model", "-o", "estimates.csv")

@@ -24,7 +24,7 @@ def scenes():
 
 @pytest.fixture(scope="module")
 def curve(scenes):
-    return fit_level_model(scenes[np.arange(len(scenes)) % 2 == 0])
+    return fit_level_model(scenes[np.arange(len(scenes)) % 2 == 0], "curve")
 
 
 def test_levels_of_new_dates_lie_in_their_intervals_about_as_often_as_asked(scenes, curve):
@@ -59,7 +59,7 @@ def test_dates_of_the_training_are_estimated_by_the_fold_without_them(scenes, cu
 
 def test_levels_beyond_those_of_the_training_are_not_told(scenes):
     low = np.argsort(scenes.level_m)[:45]
-    model = fit_level_model(scenes[np.sort(low)])
+    model = fit_level_model(scenes[np.sort(low)], "curve")
     high = scenes[np.argsort(scenes.level_m)[-5:]]
     assert (model.estimate(high)["abstains"] == "area outside the training's").sum() >= 4  # one looks smaller
 
@@ -127,7 +127,7 @@ def test_a_saved_model_knows_where_water_was_seen(scenes, tmp_path):
 
 def test_radar_water_is_that_of_the_curve(tmp_path):
     radar = simulate(CHARACTERS["LYS"], "sentinel1", n=60)
-    model = fit_level_model(radar)
+    model = fit_level_model(radar, "curve")
     estimates = model.estimate(radar)
     np.testing.assert_allclose(estimates["area_km2"], model.training["area_km2"])
     whole = AreaLevelRegressor(radar.bands, 1e-4, model.index.threshold_).area_km2(radar.images)
@@ -167,7 +167,7 @@ def test_a_saved_network_estimates_the_same(scenes, tmp_path):
             {"attention": "channel"},
             40,
             None,
-            r"attention 'channel' of a curve found, channel, channel-spatial of a .*Choose another \(attention, --",
+            r"attention 'channel' of a shore found, channel, channel-spatial of a .*Choose another \(attention, --",
         ),
         ({"checkpoint": "c.pt"}, 40, None, "a checkpoint for several folds found, none expected"),
         ({}, 14, None, "14 usable scenes with a level found, 15 or more expected"),
@@ -282,7 +282,7 @@ def test_water_outside_the_area_of_interest_does_not_count():
 def test_intervals_are_wider_where_the_area_hardly_tells_the_level():
     rng = np.random.default_rng(3)
     found = bowl(rng.permutation(np.linspace(93, 99, 250)), wall_from_m=96)  # the same shore from 96 to 99 m
-    estimates = fit_level_model(found[:120]).estimate(found[120:])
+    estimates = fit_level_model(found[:120], "curve").estimate(found[120:])
     true, given = found.level_m[120:], (estimates["abstains"] == "").to_numpy()
     width_m = (estimates["high_m"] - estimates["low_m"]).to_numpy()
     above, below = given & (true > 96.2), given & (true < 95.8)

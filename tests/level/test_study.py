@@ -240,7 +240,7 @@ def test_intervals_are_counted():
     assert row["n_test"] == 6
     scenes = small_twin("LYS", "sentinel2", 0)
     train, test = random_split(scenes.level_m, random_state=0)
-    table = fit_level_model(scenes[train], random_state=0).estimate(scenes[test], 0.8)
+    table = fit_level_model(scenes[train], "curve", random_state=0).estimate(scenes[test], 0.8)
     within = [
         low <= level <= high
         for level, low, high in zip(scenes.level_m[test], table["low_m"], table["high_m"], strict=True)

@@ -35,8 +35,8 @@ def fit(
     levels: Annotated[Path, typer.Option(help="Gauge record: CDEC, USGS, ECCC, or a CSV of date and level.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the model to.")],
     model: Annotated[
-        str, typer.Option(help="curve (area against level), shore (where the water is) or network (ResNet-34).")
-    ] = "curve",
+        str, typer.Option(help="shore (where the water is), curve (area against level) or network (ResNet-34).")
+    ] = "shore",
     attention: Annotated[str | None, typer.Option(help="Of the network: channel or channel-spatial.")] = None,
     bands: Annotated[str, typer.Option(help="Separated by commas; VV and VH are backscatter in dB.")] = "B03,B08",
     unit: Annotated[str | None, typer.Option(help="m, cm or ft, if the record doesn't say.")] = None,

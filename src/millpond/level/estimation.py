@@ -316,7 +316,7 @@ class LevelModel:
 
 def fit_level_model(
     scenes: Scenes,
-    model: str = CURVE,
+    model: str = SHORE,
     *,
     n_folds: int = 5,
     attention: str | None = None,
@@ -329,7 +329,8 @@ def fit_level_model(
     ----------
     scenes : Scenes
     model : str
-        One of `MODELS`.
+        One of `MODELS`. The shore-level fit stays safer than the curve under clouds
+        (`millpond.level.study.score_clouds`).
     n_folds : int
         3 or more, of whole blocks of `BLOCK_DAYS` from the first date on.
     attention : str, optional
