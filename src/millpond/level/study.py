@@ -408,6 +408,8 @@ def score_itoiz(
     blocks = np.arange(len(scenes)) if folds == "random" else (scenes.dates - scenes.dates.min()).days // BLOCK_DAYS
     splits = GroupKFold(5, shuffle=True, random_state=seed).split(scenes.images, groups=blocks)
     inputs, heights_m = _inputs(model, scenes), itoiz_heights_m(coarser) if model == HYPSOMETRY else None
+    if model in (CURVE, SHORE):  # they know what to do without pixels under clouds
+        inputs = np.where(scenes.cloudy[:, None], np.nan, inputs)
     estimate_m, fold_of, train_r2 = np.empty(len(scenes)), np.empty(len(scenes), int), []
     for fold, (train, test) in enumerate(splits):
         fitted = unfitted(model, scenes, seed, profile, heights_m)
