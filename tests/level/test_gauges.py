@@ -318,6 +318,7 @@ def test_an_hour_that_comes_twice_is_no_contradiction(tmp_path):
             "date,level_m,stage_ft\n2018-07-03,3,5\n",
             r"columns level_m, stage_ft found, a single one of a level expected\. Name it \(level_column",
         ),
+        ("<waterml>" + "<value>579.6</value>" * 10_000, "columns <waterml><value>579.6.* found, one called date"),
         ("{}", "no record in JSON found, USGS's or GeoMet's expected"),
         (features([]), "no row found, levels expected"),
         (usgs_json(("2018-07-03", "7.0", {"parameter_code": "00060"})), "no level in 1 rows found"),

@@ -77,6 +77,7 @@ _HOURS = {"Z": 0, "UTC": 0, "GMT": 0, "PST": -8, "PDT": -7, "MST": -7, "MDT": -6
 _HOURS |= {"EDT": -4, "AST": -4, "ADT": -3, "NST": -3.5, "NDT": -2.5, "AKST": -9, "AKDT": -8, "HST": -10}
 _CELLS_APART = "\t;, "
 _MOST_TITLES = 1000
+_LONGEST_HEADER = 10_000
 
 
 class _Format(NamedTuple):
@@ -250,7 +251,7 @@ def read_gauge(
     daily = _daily(path, rows)
     order = "" if day_first is None else f", {'day' if day_first else 'month'} first"
     daily.attrs |= {
-        "path": path,
+        "path": str(path),
         "format": kind.name,
         "unit": unit,
         "read": f"{kind.name}, {header[level]} in {unit} by {' and '.join(header[at] for at in when)}{order}"
@@ -289,11 +290,10 @@ def _table(
     path: Path, text: str, separator: str | None, asked: tuple[str | None, str | None]
 ) -> tuple[_Format, list[str], pd.DataFrame, str, list[str]]:
     """Format, names of columns, cells as text, what separates them, and comments."""
+    comments = []
     if text.lstrip().startswith("{"):
-        table = _from_json(path, text)
-        header, comments, separator = [str(name) for name in table], [], ""
-        kind = next((kind for kind in _FORMATS if _belongs(kind, header, asked)), None)
-        rows = table.to_numpy()
+        header, rows = _from_json(path, text)
+        kind, separator = _kind(header, asked), ""
     else:
         for pattern, names in _HEADLESS:
             text = re.sub(pattern, names, text, count=1, flags=re.MULTILINE)
@@ -317,17 +317,18 @@ def _table(
         )
     if {"low_m", "high_m", "abstains"} <= set(header):
         raise LevelError(f"{path}: estimates of this package found, a gauge record expected. Name the record.")
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header) and any(row[len(header) :]):
-            raise LevelError(
-                f"{path}: {len(row)} cells in row {number} below {len(header)} names found, as many expected. If the "
-                "commas are decimal marks, save the table with another separator, such as a semicolon."
-            )
-    table = pd.DataFrame([[*row, *[None] * len(header)][: len(header)] for row in rows], dtype=object)
+    long = next((number for number, row in enumerate(rows) if any(row[len(header) :])), None)
+    if long is not None:
+        raise LevelError(
+            f"{path}: {len(rows[long])} cells in row {long + 2} below {len(header)} names found, as many expected. If "
+            "the commas are decimal marks, save the table with another separator, such as a semicolon."
+        )
+    padding = [None] * len(header)  # of rows that are cut off
+    table = pd.DataFrame([[*row, *padding][: len(header)] for row in rows], columns=range(len(header)), dtype=object)
     return kind, header, table, separator, comments
 
 
-def _from_json(path: Path, text: str) -> pd.DataFrame:
+def _from_json(path: Path, text: str) -> tuple[list[str], list[list[str]]]:
     """Of an OGC API, as USGS's Water Data and ECCC's GeoMet are, or of USGS's old WaterServices."""
     try:
         answer = json.loads(text)
@@ -356,11 +357,13 @@ def _from_json(path: Path, text: str) -> pd.DataFrame:
         raise LevelError(f"{path}: no row found, levels expected. Ask its publisher for another station or other days.")
     if any(link.get("rel") == "next" for link in answer.get("links", ())):
         warnings.warn(f"{path}: one page of several found, the whole record expected. Ask for more days.", stacklevel=4)
-    return pd.DataFrame(rows, dtype=object).fillna("").astype(str)
+    header = list(dict.fromkeys(name for row in rows for name in row))
+    return header, [["" if row.get(name) is None else str(row[name]) for name in header] for row in rows]
 
 
 def _split(line: str, separator: str) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
+    beginning = line[:_LONGEST_HEADER]  # a file may be a single line
+    return [cell.strip() for cell in next(csv.reader([beginning], delimiter=separator, skipinitialspace=True))]
 
 
 def _header(lines: list[str], separators: str, asked: tuple) -> tuple[_Format, list[str], str, list[list[str]]] | None:
@@ -368,8 +371,7 @@ def _header(lines: list[str], separators: str, asked: tuple) -> tuple[_Format, l
     for separator in separators:
         for number, line in enumerate(lines[:_MOST_TITLES]):
             header = _split(line, separator)
-            kind = next((kind for kind in _FORMATS if _belongs(kind, header, asked)), None)
-            if kind is not None:
+            if kind := _kind(header, asked):
                 rows = list(csv.reader(lines[number + 1 :], delimiter=separator, skipinitialspace=True))
                 if rows and all(re.fullmatch(r"\d+[sdn]", cell) for cell in rows[0]):  # USGS's widths of columns
                     del rows[0]
@@ -400,9 +402,12 @@ def _candidates(
     return dates, levels
 
 
-def _belongs(kind: _Format, header: list[str], asked: tuple) -> bool:
-    dates, levels = _candidates(kind, header, *asked)
-    return bool(levels and set(dates) - set(levels))
+def _kind(header: list[str], asked: tuple) -> _Format | None:
+    for kind in _FORMATS:
+        dates, levels = _candidates(kind, header, *asked)
+        if levels and set(dates) - set(levels):
+            return kind
+    return None
 
 
 def _columns(path: Path, kind: _Format, header: list[str], asked: tuple) -> tuple[int, list[int]]:
