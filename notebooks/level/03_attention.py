@@ -458,14 +458,14 @@ print(followed["model"].nunique(), updates)
 # Simulated reservoir, archived: Brush Creek's twin with the study's settings, first seed; diamonds are the trainings of the other sections on the same dates, with a higher rate that rises and falls. Dashed: the area-level curve.
 # ```
 #
-# ````{table} Simulated reservoir, archived: RMSE on Brush Creek's test dates after our short training, with the study's settings after as many updates, and, as a median, over its last {glue:text}`attention_last_epochs` epochs. One training each.
+# ````{table} Simulated reservoir, archived: RMSE on Brush Creek's test dates after our short training, with the study's settings after as many updates, and, as a median, over its last epochs. One training each.
 # :name: tab-attention-updates
 # ```{glue:md} tab-attention-updates
 # :format: myst
 # ```
 # ````
 #
-# Networks that are archived so: {glue:text}`attention_followed`, up to {glue:text}`attention_updates` updates, where ours has {glue:text}`attention_our_updates` ({numref}`tab-attention-updates`). The curve has {glue:text}`attention_bhc_curve` on the same dates; the study's network, on the real reservoir, {glue:text}`attention_bhc_published`. One seed of one twin says what longer training can do, and not which network is the best.
+# Networks that are archived so: {glue:text}`attention_followed`, up to {glue:text}`attention_updates` updates, where ours has {glue:text}`attention_our_updates` ({numref}`tab-attention-updates`; the medians are over {glue:text}`attention_last_epochs` epochs). The curve has {glue:text}`attention_bhc_curve` on the same dates; the study's network, on the real reservoir, {glue:text}`attention_bhc_published`. One seed of one twin says what longer training can do, and not which network is the best.
 #
 # ## Our choices, and what they matter
 #

@@ -30,6 +30,13 @@ def test_every_chapter_is_in_the_table_of_contents():
     }
 
 
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
+def test_every_marker_begins_a_cell(script):
+    # a role in the caption of a fence of backticks hides the cells that follow
+    markers = [line for line in script.read_text().splitlines() if line.startswith("# %%")]
+    assert len(jupytext.read(script, fmt="py:percent").cells) == len(markers)
+
+
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
 def test_both_halves_say_the_same(notebook):
     config = load_jupytext_config(str(notebook))
