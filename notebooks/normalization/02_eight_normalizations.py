@@ -97,7 +97,7 @@ fitted = {name: fit_normalization(name, histogram) for name in NORMALIZATIONS}
 # $$ (eq-dynamic-world)
 #
 # So $p_l$ becomes {glue:text}`eight_sigmoid_low`, whatever the band. The formula and its constants are those of Google's published code;
-# the words would divide by $p_u - p_l$. [Which divisor?](#which-divisor) shows why we follow the code. The study tries the
+# the words would divide by $p_u - p_l$. *Which divisor?*, below, shows why we follow the code. The study tries the
 # percentiles 30 and 70, and 30 and 50, with the logarithm; and 30 and 95, and 20 and 95, without.
 #
 # ### One equalization
@@ -301,7 +301,7 @@ print(bits.loc["B02"].round(1).to_dict())
 #    every level. What it gets is badly scaled, not destroyed.
 # 2. Clipping loses for good: under {glue:text}`eight_worst`, {glue:text}`eight_worst_share` of the near-infrared pixels become equal to the
 #    darkest or the brightest. A sigmoid can do so too, since near one the steps of float32 are coarse. The four above lose
-#    {glue:text}`eight_gentle_share` at most, but {glue:text}`eight_steep`, with [another divisor](#which-divisor), {glue:text}`eight_steep_share`.
+#    {glue:text}`eight_gentle_share` at most, but {glue:text}`eight_steep`, with another divisor (see below), {glue:text}`eight_steep_share`.
 # 3. For eight bits, {glue:text}`eight_bits_best_name` packs best, with {glue:text}`eight_bits_best` of 8 bits in B02. Equal shares are
 #    what it aims at, and they maximize this entropy.
 #
