@@ -461,18 +461,13 @@ print(int(more(visible).sum()), len(visible), round(float(d_germany["B04"]), 1))
 
 # %%
 imagery = {"Virginia, real": histogram, "Europe, simulated": year_histogram(0, 64, n=60)}
-rooms = pd.DataFrame(
-    {
-        (where, divisor, scheme): {
-            band: float(table[brightest] - table[int(p99)])
-            for band, table, brightest, p99 in zip(seen.bands, fit.table, seen.max, seen.percentile(99), strict=True)
-        }
-        for where, seen in imagery.items()
-        for divisor, schemes in (("upper", SCHEMES), ("difference", DIFFERENCES))
-        for scheme in schemes
-        for fit in [fit_normalization(scheme, seen)]
-    }
-).sort_index(axis=1)
+room = {}  # what a scheme leaves to the brightest 1 % of the pixels, by band
+for where, seen in imagery.items():
+    p99 = seen.percentile(99).astype(int)
+    for scheme in (*SCHEMES, *DIFFERENCES):
+        table = fit_normalization(scheme, seen).table
+        bands = range(len(table))
+        room[where, scheme] = table[bands, seen.max] - table[bands, p99]
 
 # %% tags=["hide-input", "remove-output"]
 fig, axes = plt.subplots(1, 2, figsize=(7.5, 3), sharey=True)
@@ -488,18 +483,22 @@ axes[0].set_ylabel("normalized value")
 axes[1].legend(loc="lower right")
 glue("fig-eight-divisor", fig)
 plt.close(fig)
-table = rooms.map("{:.3f}".format).T.rename_axis(["imagery", "divisor", "scheme"]).reset_index()
-table["scheme"] = table["scheme"].str.removeprefix("dynamic-world-").str.removesuffix("-difference")
-glue("tab-eight-rooms", plots.table(table))
+rows = [
+    {"imagery": where, "divisor": "difference" if scheme in DIFFERENCES else "upper percentile"}
+    | {"scheme": scheme.removeprefix("dynamic-world-").removesuffix("-difference")}
+    | {band: f"{value:.3f}" for band, value in zip(histogram.bands, values, strict=True)}
+    for (where, scheme), values in room.items()
+]
+glue("tab-eight-rooms", plots.table(pd.DataFrame(rows)))
 
 # %% tags=["remove-cell", "nbval-check-output"]
 
 
 def as_said(where: str, divisor: str) -> tuple[int, int]:
     """Pairs of a scheme with and one without logarithm, in each band: where does the first leave the tail more room?"""
-    room = rooms[where, divisor]
-    log, no_log = (room.filter(regex=pattern) for pattern in ("world-log", r"world-\d"))
-    more = [log[a] > no_log[b] for a in log for b in no_log]
+    schemes = [f"{name}-difference" if divisor == "difference" else name for name in SCHEMES]
+    log, no_log = ([name for name in schemes if ("-log-" in name) is wanted] for wanted in (True, False))
+    more = [room[where, a] > room[where, b] for a in log for b in no_log]
     return int(np.sum(more)), int(np.size(more))
 
 
